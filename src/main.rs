@@ -1,0 +1,2 @@
+//! The `kvroute` program.
+fn main() {}
