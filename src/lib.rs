@@ -2,11 +2,14 @@
 //! cluster do what the model says?
 #![forbid(unsafe_code)]
 
+pub mod cache;
 pub mod error;
 pub mod metrics;
 pub mod prompt;
 pub mod request;
 pub mod rng;
+pub mod router;
 pub mod scenario;
+pub mod sim;
 pub mod units;
 pub mod workload;

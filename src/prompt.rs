@@ -38,6 +38,30 @@ impl BlockRun {
     }
 }
 
+/// A change of a worker's prefix cache, as it is told to routers.
+///
+/// Events count physical copies, as vLLM's do. `copy` says that another copy of the same blocks was
+/// there already (`Stored`) or stays behind (`Removed`); who keeps a set of blocks skips those.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum CacheEvent {
+    /// Blocks became hittable, in ascending order.
+    Stored {
+        /// Which blocks.
+        run: BlockRun,
+        /// Another copy was there already.
+        copy: bool,
+    },
+    /// Blocks were evicted, in descending order.
+    Removed {
+        /// Which blocks.
+        run: BlockRun,
+        /// Another copy stays behind.
+        copy: bool,
+    },
+    /// The whole cache was emptied.
+    Cleared,
+}
+
 /// Key of the empty prefix.
 const ROOT: u64 = 0x6b76_726f_7574_6531;
 

@@ -1,0 +1,48 @@
+//! Overload: did the queue grow without bound?
+//!
+//! The rule: fit queue time against arrival time by least squares over all admitted requests. In a
+//! stable system the slope is about 0; at load ρ > 1 the queue time grows by ρ − 1 (fluid limit) for
+//! every second of arrivals. A run is called overloaded when the slope exceeds [`SLOPE`] and there
+//! were at least [`LEAST_REQUESTS`] requests. Checked by test: M/M/1 at load 0.9 and 1.1. Closed
+//! loops bound their own queue and are never called overloaded by it.
+
+use crate::units::Nanos;
+
+/// Growth of queue time per unit of arrival time beyond which a run is overloaded.
+pub const SLOPE: f64 = 0.04;
+
+/// Fewer requests than this say nothing.
+pub const LEAST_REQUESTS: u64 = 100;
+
+/// Sums for the fit, in seconds.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct QueueTrend {
+    n: f64,
+    x: f64,
+    y: f64,
+    xx: f64,
+    xy: f64,
+}
+
+impl QueueTrend {
+    /// A request that arrived at `arrival` was admitted after `queue`.
+    pub fn add(&mut self, arrival: Nanos, queue: Nanos) {
+        let (x, y) = (arrival.as_secs_f64(), queue.as_secs_f64());
+        self.n += 1.0;
+        self.x += x;
+        self.y += y;
+        self.xx += x * x;
+        self.xy += x * y;
+    }
+
+    /// Seconds of queue time gained per second of arrivals; 0 where all arrived at once.
+    pub fn slope(&self) -> f64 {
+        let spread = self.n * self.xx - self.x * self.x;
+        if spread <= self.n * self.xx * 1e-12 { 0.0 } else { (self.n * self.xy - self.x * self.y) / spread }
+    }
+
+    /// The verdict.
+    pub fn overloaded(&self) -> bool {
+        self.n >= LEAST_REQUESTS as f64 && self.slope() > SLOPE
+    }
+}

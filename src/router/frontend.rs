@@ -1,0 +1,225 @@
+//! One router replica: a policy with its own bookkeeping of requests in flight and its own index.
+
+use super::active::ActiveBlocks;
+use super::approximate::ApproximateIndex;
+use super::index::PrefixIndex;
+use super::{ClusterView, Explanation, IndexSource, Needs, RouteRequest, Router, WorkerLoad};
+use crate::prompt::{BlockRun, CacheEvent};
+use crate::request::RequestId;
+use crate::rng::{Rng, Stream, stream};
+use crate::scenario::KvSpec;
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+
+/// What a router knows of its cluster beforehand.
+#[derive(Clone, Copy, Debug)]
+pub struct ClusterFacts {
+    /// Number of workers.
+    pub workers: usize,
+    /// Tokens per block.
+    pub block_tokens: u32,
+    /// KV blocks per worker.
+    pub kv_blocks: u32,
+}
+
+/// Where a request went.
+#[derive(Clone, Debug)]
+pub struct Decision {
+    /// Worker, from 0.
+    pub worker: u32,
+    /// Leading prompt blocks the router believed cached there; `None` where it keeps no index.
+    pub predicted_overlap: Option<u32>,
+    /// Why, where that was asked.
+    pub explanation: Option<Explanation>,
+    /// Believed overlaps of all workers, where an explanation was asked and there is an index.
+    pub believed: Vec<u32>,
+}
+
+/// What a router remembers of a request in flight.
+struct InFlight {
+    worker: u32,
+    /// Prefill load it added; 0 after its first token.
+    prefill_tokens: u64,
+    runs: Arc<[BlockRun]>,
+    prompt_runs: usize,
+}
+
+/// The index a policy asked for.
+enum Index {
+    None,
+    Events(PrefixIndex),
+    Decisions(ApproximateIndex),
+    Truth,
+}
+
+/// See the module's documentation.
+pub struct Frontend {
+    policy: Box<dyn Router>,
+    needs: Needs,
+    facts: ClusterFacts,
+    index: Index,
+    rng: Rng,
+    loads: Vec<WorkerLoad>,
+    active: ActiveBlocks,
+    in_flight: FxHashMap<RequestId, InFlight>,
+    overlaps: Vec<u32>,
+    active_overlaps: Vec<u32>,
+}
+
+impl Frontend {
+    /// Replica number `replica` (from 0) of a policy.
+    pub fn new(
+        policy: Box<dyn Router>,
+        kv: &KvSpec,
+        facts: ClusterFacts,
+        seed: u64,
+        replica: u32,
+    ) -> Frontend {
+        let needs = policy.needs();
+        let most = u64::from(kv.approximate_max_blocks.unwrap_or(facts.kv_blocks));
+        let index = match needs.index {
+            IndexSource::None => Index::None,
+            IndexSource::Events => Index::Events(PrefixIndex::default()),
+            IndexSource::Decisions => {
+                Index::Decisions(ApproximateIndex::new(facts.workers, kv.ttl, most))
+            }
+            IndexSource::Truth => Index::Truth,
+        };
+        let overlaps = if needs.index == IndexSource::None {
+            0
+        } else {
+            facts.workers
+        };
+        let active_overlaps = if needs.active_blocks {
+            facts.workers
+        } else {
+            0
+        };
+        Frontend {
+            policy,
+            needs,
+            facts,
+            index,
+            rng: stream(seed, Stream::Routing, u64::from(replica)),
+            loads: vec![WorkerLoad::default(); facts.workers],
+            active: ActiveBlocks::default(),
+            in_flight: FxHashMap::default(),
+            overlaps: vec![0; overlaps],
+            active_overlaps: vec![0; active_overlaps],
+        }
+    }
+
+    /// What the policy asked for.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Chooses a worker and books the request there. `runs` are those of prompt and output, the
+    /// first `request.runs.len()` of them the prompt's, which is all the policy sees.
+    pub fn route(
+        &mut self,
+        request: &RouteRequest,
+        runs: &Arc<[BlockRun]>,
+        explain: bool,
+    ) -> Decision {
+        match &mut self.index {
+            Index::None => {}
+            Index::Events(index) => index.overlaps(request.runs, &mut self.overlaps),
+            Index::Decisions(index) => {
+                index.overlaps(request.now, request.runs, &mut self.overlaps)
+            }
+            Index::Truth => self.overlaps.fill(request.true_best_overlap),
+        }
+        if self.needs.active_blocks {
+            self.active
+                .overlaps(request.runs, &mut self.active_overlaps);
+        }
+        let mut explanation = explain.then(Explanation::default);
+        let view = ClusterView {
+            loads: &self.loads,
+            overlaps: &self.overlaps,
+            active_overlaps: &self.active_overlaps,
+            block_tokens: self.facts.block_tokens,
+            kv_blocks: self.facts.kv_blocks,
+        };
+        let worker = self
+            .policy
+            .route(request, &view, &mut self.rng, explanation.as_mut());
+        self.book(request, worker, runs);
+        Decision {
+            worker,
+            predicted_overlap: self.overlaps.get(worker as usize).copied(),
+            explanation,
+            believed: if explain {
+                self.overlaps.clone()
+            } else {
+                Vec::new()
+            },
+        }
+    }
+
+    fn book(&mut self, request: &RouteRequest, worker: u32, runs: &Arc<[BlockRun]>) {
+        let overlap = self.overlaps.get(worker as usize).copied().unwrap_or(0);
+        let cached = u64::from(overlap) * u64::from(self.facts.block_tokens);
+        let prefill_tokens = u64::from(request.prompt_tokens).saturating_sub(cached);
+        let load = &mut self.loads[worker as usize];
+        load.requests += 1;
+        load.prefill_tokens += prefill_tokens;
+        if self.needs.active_blocks {
+            load.active_blocks += self.active.add(worker, request.runs);
+        }
+        if let Index::Decisions(index) = &mut self.index {
+            index.routed(worker, request.now, request.runs);
+        }
+        let (runs, prompt_runs) = (Arc::clone(runs), request.runs.len());
+        self.in_flight.insert(
+            request.id,
+            InFlight {
+                worker,
+                prefill_tokens,
+                runs,
+                prompt_runs,
+            },
+        );
+    }
+
+    /// A request got its first token: its prefill is done.
+    pub fn on_first_token(&mut self, id: RequestId) {
+        if let Some(request) = self.in_flight.get_mut(&id) {
+            let done = std::mem::take(&mut request.prefill_tokens);
+            self.loads[request.worker as usize].prefill_tokens -= done;
+        }
+    }
+
+    /// A request completed.
+    pub fn on_complete(&mut self, id: RequestId) {
+        self.on_first_token(id);
+        let Some(request) = self.in_flight.remove(&id) else {
+            return;
+        };
+        let load = &mut self.loads[request.worker as usize];
+        load.requests -= 1;
+        if self.needs.active_blocks {
+            let runs = &request.runs[..request.prompt_runs];
+            load.active_blocks -= self.active.remove(request.worker, runs);
+        }
+    }
+
+    /// KV events of a worker arrived.
+    pub fn on_cache_events(&mut self, worker: u32, events: &[CacheEvent]) {
+        if let Index::Events(index) = &mut self.index {
+            events.iter().for_each(|event| index.apply(worker, event));
+        }
+    }
+
+    /// Leading blocks of `runs` the event-fed index believes cached, per worker; `None` where there
+    /// is no such index. For tests.
+    pub fn believed(&self, runs: &[BlockRun]) -> Option<Vec<u32>> {
+        let Index::Events(index) = &self.index else {
+            return None;
+        };
+        let mut overlaps = vec![0; self.facts.workers];
+        index.overlaps(runs, &mut overlaps);
+        Some(overlaps)
+    }
+}

@@ -1,0 +1,32 @@
+//! `random`: every worker is equally likely.
+
+use super::{ClusterView, Entry, Explanation, Needs, RouteRequest, Router};
+use crate::rng::Rng;
+use rand::RngExt;
+
+pub const ENTRY: Entry = Entry {
+    name: "random",
+    about: "a worker drawn uniformly",
+    build: |_| Box::new(Random),
+};
+
+struct Random;
+
+impl Router for Random {
+    fn needs(&self) -> Needs {
+        Needs::NOTHING
+    }
+
+    fn route(
+        &mut self,
+        _request: &RouteRequest,
+        view: &ClusterView,
+        rng: &mut Rng,
+        explain: Option<&mut Explanation>,
+    ) -> u32 {
+        if let Some(out) = explain {
+            out.reason = "drawn uniformly".into();
+        }
+        rng.random_range(0..view.loads.len() as u32)
+    }
+}

@@ -1,0 +1,402 @@
+//! The simulation: one event loop over workload, routers and workers.
+//!
+//! At equal times: steps end (completions, then the KV events they carry), delayed KV events arrive,
+//! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
+
+pub mod ceiling;
+pub mod event;
+pub mod latency;
+pub mod queue;
+pub mod setup;
+pub mod worker;
+
+pub use setup::Setup;
+
+use crate::cache::BlockCache;
+use crate::error::{Error, Result};
+use crate::metrics::recorder::{Recorder, RunOutput};
+use crate::prompt::{BlockRun, CacheEvent, block_runs};
+use crate::request::{Request, RequestRecord, Status};
+use crate::rng::{Rng, Stream, stream};
+use crate::router::index::PrefixIndex;
+use crate::router::{Decision, Frontend, RouteRequest};
+use crate::units::Nanos;
+use crate::workload::Source;
+use ceiling::Ceiling;
+use event::{ARRIVAL_RANK, Event};
+use latency::LatencyModel;
+use queue::EventQueue;
+use rand::RngExt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use worker::{Sequence, Worker};
+
+/// Between a run and whoever watches it: progress one way, a request to stop the other.
+#[derive(Debug, Default)]
+pub struct Control {
+    /// Requests that have ended.
+    pub done: AtomicU64,
+    /// Set to end the run now, with what it has.
+    pub stop: AtomicBool,
+}
+
+/// A decision as the simulation saw it.
+pub struct DecisionView<'a> {
+    /// Which request.
+    pub request: &'a RequestRecord,
+    /// Full blocks of its prompt.
+    pub prompt_blocks: u32,
+    /// What the router decided, and why.
+    pub decision: &'a Decision,
+    /// Leading prompt blocks each worker truly held.
+    pub truth: &'a [u32],
+}
+
+/// Takes a run's rows as they come.
+pub trait Sink {
+    /// Whether [`Sink::decision`] wants explanations; they cost time.
+    fn wants_decisions(&self) -> bool {
+        false
+    }
+
+    /// A decision was taken.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn decision(&mut self, _decision: &DecisionView) -> Result<()> {
+        Ok(())
+    }
+
+    /// A request ended.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn request(&mut self, _record: &RequestRecord) -> Result<()> {
+        Ok(())
+    }
+}
+
+/// A sink that keeps nothing.
+pub struct NoSink;
+
+impl Sink for NoSink {}
+
+/// Runs one router over one workload.
+///
+/// # Errors
+/// Where the workload cannot be read or a row cannot be written.
+pub fn run(
+    setup: &Setup,
+    source: Box<dyn Source>,
+    sink: &mut dyn Sink,
+    control: &Control,
+) -> Result<RunOutput> {
+    let mut simulation = Simulation::new(setup, source, sink, control);
+    simulation.run()?;
+    simulation.finish()
+}
+
+/// All state of a run.
+struct Simulation<'a> {
+    setup: &'a Setup,
+    now: Nanos,
+    queue: EventQueue<Event>,
+    source: Box<dyn Source>,
+    routers: Vec<Frontend>,
+    /// Next replica to take a request.
+    next_router: usize,
+    workers: Vec<Worker>,
+    /// A `StepBegin` is in the queue.
+    woken: Vec<bool>,
+    /// Could not schedule anything: a shared cache is full of others' blocks.
+    stalled: Vec<u32>,
+    /// One per worker, or one for all of them.
+    caches: Vec<BlockCache>,
+    latency: Box<dyn LatencyModel>,
+    /// What every cache holds, now.
+    truth: PrefixIndex,
+    overlaps: Vec<u32>,
+    /// KV events of each worker's step under way.
+    pending_events: Vec<Vec<CacheEvent>>,
+    events_wanted: bool,
+    event_loss: Rng,
+    ceiling: Ceiling,
+    recorder: Recorder,
+    sink: &'a mut dyn Sink,
+    control: &'a Control,
+}
+
+impl<'a> Simulation<'a> {
+    fn new(
+        setup: &'a Setup,
+        source: Box<dyn Source>,
+        sink: &'a mut dyn Sink,
+        control: &'a Control,
+    ) -> Self {
+        let workers = setup.workers();
+        let routers = setup.frontends();
+        let needs = routers[0].needs();
+        let caches = setup.caches(needs.shared_cache);
+        Simulation {
+            now: Nanos::ZERO,
+            queue: EventQueue::default(),
+            source,
+            next_router: 0,
+            workers: (0..workers).map(|_| Worker::new(setup.worker_config())).collect(),
+            woken: vec![false; workers],
+            stalled: Vec::new(),
+            latency: setup.latency(),
+            truth: PrefixIndex::default(),
+            overlaps: vec![0; caches.len()],
+            caches,
+            pending_events: vec![Vec::new(); workers],
+            events_wanted: needs.index == crate::router::IndexSource::Events,
+            event_loss: stream(setup.seed, Stream::EventLoss, 0),
+            ceiling: Ceiling::default(),
+            recorder: Recorder::new(workers, setup.slo),
+            routers,
+            setup,
+            sink,
+            control,
+        }
+    }
+
+    /// The loop. Ends when nothing is left to happen, or when asked to stop.
+    fn run(&mut self) -> Result<()> {
+        while !self.control.stop.load(Ordering::Relaxed) {
+            let arrival = self.source.next_arrival()?.map(|at| (at, ARRIVAL_RANK));
+            match (arrival, self.queue.peek()) {
+                (None, None) => break,
+                (Some(next), event) if event.is_none_or(|event| next < event) => {
+                    self.advance(next.0);
+                    self.arrive()?;
+                }
+                _ => {
+                    let (at, event) = self.queue.pop().expect("it was just looked at");
+                    self.advance(at);
+                    self.happen(event)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn advance(&mut self, to: Nanos) {
+        debug_assert!(to >= self.now, "the clock went back from {} to {to}", self.now);
+        self.now = to;
+    }
+
+    fn happen(&mut self, event: Event) -> Result<()> {
+        match event {
+            Event::StepEnd { worker } => self.end_step(worker as usize)?,
+            Event::KvEvents { worker, events } => self.deliver(worker, &events),
+            Event::StepBegin { worker } => self.begin_step(worker as usize),
+        }
+        Ok(())
+    }
+
+    fn arrive(&mut self) -> Result<()> {
+        let request = self.source.take()?;
+        let runs: Arc<[BlockRun]> =
+            block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
+        let mut record = new_record(&request);
+        self.recorder.arrived(request.arrival);
+        if !self.setup.fits(request.prompt_tokens, request.output_tokens) {
+            record.status = Status::Rejected;
+            return self.ended(&record);
+        }
+        let prompt_blocks = request.prompt_tokens / self.setup.scenario.cluster.block_tokens;
+        let prompt_runs = runs_within(&runs, prompt_blocks);
+        record.ceiling_tokens = self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
+        self.route(&mut record, &runs, prompt_runs, prompt_blocks)?;
+        let worker = record.worker.expect("it was just routed") as usize;
+        self.workers[worker].enqueue(Sequence::new(record, runs));
+        self.wake(worker);
+        Ok(())
+    }
+
+    fn block_tokens(&self) -> u32 {
+        self.setup.scenario.cluster.block_tokens
+    }
+
+    fn route(
+        &mut self,
+        record: &mut RequestRecord,
+        runs: &Arc<[BlockRun]>,
+        prompt_runs: usize,
+        prompt_blocks: u32,
+    ) -> Result<()> {
+        self.truth.overlaps(&runs[..prompt_runs], &mut self.overlaps);
+        let best = self.overlaps.iter().copied().max().unwrap_or(0);
+        let request = RouteRequest {
+            id: record.id,
+            session: record.session,
+            now: self.now,
+            prompt_tokens: record.prompt_tokens,
+            runs: &runs[..prompt_runs],
+            true_best_overlap: best,
+        };
+        let wanted = self.sink.wants_decisions();
+        let decision = self.routers[self.next_router].route(&request, runs, wanted);
+        self.next_router = (self.next_router + 1) % self.routers.len();
+        record.worker = Some(decision.worker);
+        record.overlap_blocks = self.overlaps[self.cache_of(decision.worker as usize)];
+        record.best_overlap_blocks = best;
+        record.predicted_overlap_blocks = decision.predicted_overlap;
+        self.recorder.decided(record);
+        if wanted {
+            let truth: Vec<u32> =
+                (0..self.workers.len()).map(|worker| self.overlaps[self.cache_of(worker)]).collect();
+            let view = DecisionView { request: record, prompt_blocks, decision: &decision, truth: &truth };
+            self.sink.decision(&view)?;
+        }
+        Ok(())
+    }
+
+    fn cache_of(&self, worker: usize) -> usize {
+        if self.caches.len() == 1 { 0 } else { worker }
+    }
+
+    fn wake(&mut self, worker: usize) {
+        if !self.workers[worker].busy && !self.woken[worker] {
+            self.woken[worker] = true;
+            self.queue.push(self.now, Event::StepBegin { worker: worker as u32 });
+        }
+    }
+
+    fn begin_step(&mut self, worker: usize) {
+        self.woken[worker] = false;
+        let cache = self.cache_of(worker);
+        let cache_number = cache as u32;
+        let cache = &mut self.caches[cache];
+        let duration = self.workers[worker].begin_step(self.now, cache, self.latency.as_ref());
+        for event in cache.drain_events() {
+            self.truth.apply(cache_number, &event);
+            if self.events_wanted {
+                self.pending_events[worker].push(event);
+            }
+        }
+        self.recorder.step_began(worker, self.now, &self.workers[worker].report);
+        let Some(duration) = duration else {
+            if self.workers[worker].has_work() {
+                self.stalled.push(worker as u32);
+            }
+            return;
+        };
+        let end = self.now + duration;
+        let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
+        self.recorder.busy(worker, self.now, end, state);
+        self.queue.push(end, Event::StepEnd { worker: worker as u32 });
+    }
+
+    fn end_step(&mut self, worker: usize) -> Result<()> {
+        let cache = self.cache_of(worker);
+        self.workers[worker].end_step(self.now, &mut self.caches[cache]);
+        let mut report = std::mem::take(&mut self.workers[worker].report);
+        self.recorder.gaps(&report.gaps);
+        for id in &report.first_tokens {
+            self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
+        }
+        for record in &report.finished {
+            self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
+            self.ended(record)?;
+        }
+        report.finished.clear();
+        self.workers[worker].report = report;
+        self.publish(worker);
+        if self.workers[worker].has_work() {
+            self.wake(worker);
+        }
+        for stalled in std::mem::take(&mut self.stalled) {
+            self.wake(stalled as usize);
+        }
+        Ok(())
+    }
+
+    /// Sends the KV events of the step that has just ended on their way.
+    fn publish(&mut self, worker: usize) {
+        if self.pending_events[worker].is_empty() {
+            return;
+        }
+        let mut events = std::mem::take(&mut self.pending_events[worker]);
+        let spec = &self.setup.scenario.router;
+        let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
+        if lost {
+            // Lost on the way.
+        } else if spec.event_delay == Nanos::ZERO {
+            self.deliver(worker as u32, &events);
+        } else {
+            let at = self.now + spec.event_delay;
+            self.queue.push(at, Event::KvEvents { worker: worker as u32, events });
+            return;
+        }
+        events.clear();
+        self.pending_events[worker] = events;
+    }
+
+    fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
+        self.routers.iter_mut().for_each(|router| router.on_cache_events(worker, events));
+    }
+
+    /// A request reached its end, whichever.
+    fn ended(&mut self, record: &RequestRecord) -> Result<()> {
+        self.recorder.ended(record);
+        self.source.on_complete(record.id, self.now);
+        self.control.done.fetch_add(1, Ordering::Relaxed);
+        self.sink.request(record)
+    }
+
+    fn finish(mut self) -> Result<RunOutput> {
+        let interrupted = self.control.stop.load(Ordering::Relaxed);
+        let mut left: Vec<RequestRecord> =
+            self.workers.iter_mut().flat_map(Worker::abandon).collect();
+        if !interrupted && let Some(record) = left.first() {
+            return Err(Error::Run(format!(
+                "{} requests wait for ever, the first is request {}: a defect of kvroute, please report it",
+                left.len(),
+                record.id
+            )));
+        }
+        left.sort_by_key(|record| record.id);
+        for record in &mut left {
+            record.status = Status::Unfinished;
+            self.recorder.ended(record);
+            self.sink.request(record)?;
+        }
+        let evicted = self.caches.iter().map(BlockCache::evicted).sum();
+        Ok(self.recorder.finish(&self.setup.mode, self.setup.seed, self.block_tokens(), self.now, evicted))
+    }
+}
+
+/// How many of `runs` make up the leading `blocks` blocks.
+fn runs_within(runs: &[BlockRun], blocks: u32) -> usize {
+    let mut left = blocks;
+    let fits = |run: &&BlockRun| {
+        let fits = run.count <= left;
+        left = left.saturating_sub(run.count);
+        fits
+    };
+    runs.iter().take_while(fits).count()
+}
+
+fn new_record(request: &Request) -> RequestRecord {
+    RequestRecord {
+        id: request.id,
+        session: request.session,
+        turn: request.turn,
+        prompt_tokens: request.prompt_tokens,
+        output_tokens: request.output_tokens,
+        arrival: request.arrival,
+        worker: None,
+        overlap_blocks: 0,
+        best_overlap_blocks: 0,
+        predicted_overlap_blocks: None,
+        hit_tokens: 0,
+        ceiling_tokens: 0,
+        admitted: None,
+        first_token: None,
+        finished: None,
+        preemptions: 0,
+        status: Status::Unfinished,
+    }
+}

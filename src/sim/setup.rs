@@ -1,0 +1,130 @@
+//! From a scenario to the parts of one run.
+
+use super::latency::{self, LatencyModel, Preset};
+use super::worker::WorkerConfig;
+use crate::cache::BlockCache;
+use crate::error::{Error, Result};
+use crate::router::frontend::ClusterFacts;
+use crate::router::{self, Frontend};
+use crate::scenario::{ClusterSpec, Scenario, Slo, cluster};
+
+/// One router and one seed of a scenario, checked: building its parts cannot fail.
+#[derive(Clone, Debug)]
+pub struct Setup {
+    /// The scenario, resolved.
+    pub scenario: Scenario,
+    /// Router mode.
+    pub mode: String,
+    /// Seed.
+    pub seed: u64,
+    /// Service level objectives.
+    pub slo: Option<Slo>,
+    preset: Preset,
+    kv_blocks: u32,
+}
+
+/// Fills in what a scenario leaves to its preset: `cluster.kv_blocks`.
+///
+/// # Errors
+/// Where the preset or a router is not known, or no KV blocks can be derived.
+pub fn resolve(mut scenario: Scenario) -> Result<Scenario> {
+    for mode in &scenario.router.mode {
+        router::build(mode, &scenario.router)?;
+    }
+    let preset = latency::find(&scenario.cluster.latency)?;
+    scenario.cluster.kv_blocks = Some(kv_blocks(&scenario.cluster, &preset)?);
+    Ok(scenario)
+}
+
+fn kv_blocks(spec: &ClusterSpec, preset: &Preset) -> Result<u32> {
+    if let Some(blocks) = spec.kv_blocks {
+        return Ok(blocks);
+    }
+    let blocks = match (&spec.gpu, &spec.model, preset.kv_tokens) {
+        (Some(gpu), Some(model), _) => cluster::kv_blocks(gpu, model, spec.block_tokens),
+        (_, _, Some(tokens)) => tokens / u64::from(spec.block_tokens),
+        _ => {
+            return Err(Error::input(format!(
+                "latency preset {} does not say how many KV blocks a worker has; give --kv-blocks",
+                preset.name
+            )));
+        }
+    };
+    u32::try_from(blocks).ok().filter(|blocks| *blocks > 0).ok_or_else(|| {
+        Error::input(format!(
+            "{blocks} KV blocks of {} tokens come out per worker; give --kv-blocks",
+            spec.block_tokens
+        ))
+    })
+}
+
+impl Setup {
+    /// One router and seed of a scenario that [`resolve`] has completed.
+    ///
+    /// # Errors
+    /// As [`resolve`].
+    pub fn new(scenario: &Scenario, mode: &str, seed: u64) -> Result<Setup> {
+        router::build(mode, &scenario.router)?;
+        let preset = latency::find(&scenario.cluster.latency)?;
+        let kv_blocks = kv_blocks(&scenario.cluster, &preset)?;
+        Ok(Setup {
+            scenario: scenario.clone(),
+            mode: mode.into(),
+            seed,
+            slo: scenario.slo(),
+            preset,
+            kv_blocks,
+        })
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.scenario.cluster.workers as usize
+    }
+
+    /// Whether a request can ever fit: all but its last token must have KV.
+    pub fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
+        let tokens = u64::from(prompt_tokens) + u64::from(output_tokens) - 1;
+        tokens.div_ceil(u64::from(self.scenario.cluster.block_tokens)) <= u64::from(self.kv_blocks)
+    }
+
+    pub(super) fn worker_config(&self) -> WorkerConfig {
+        let cluster = &self.scenario.cluster;
+        WorkerConfig {
+            block_tokens: cluster.block_tokens,
+            max_batched_tokens: cluster.max_batched_tokens,
+            max_seqs: cluster.max_seqs,
+            engine: cluster.engine,
+        }
+    }
+
+    pub(super) fn caches(&self, shared: bool) -> Vec<BlockCache> {
+        let eviction = self.scenario.cluster.eviction;
+        let workers = self.workers();
+        if shared {
+            let blocks = u64::from(self.kv_blocks) * workers as u64;
+            let blocks = blocks.min(u64::from(u32::MAX - 1)) as u32;
+            return vec![BlockCache::new(blocks, eviction)];
+        }
+        (0..workers).map(|_| BlockCache::new(self.kv_blocks, eviction)).collect()
+    }
+
+    pub(super) fn frontends(&self) -> Vec<Frontend> {
+        let spec = &self.scenario.router;
+        let facts = ClusterFacts {
+            workers: self.workers(),
+            block_tokens: self.scenario.cluster.block_tokens,
+            kv_blocks: self.kv_blocks,
+        };
+        (0..spec.replicas)
+            .map(|replica| {
+                let policy = router::build(&self.mode, spec).expect("checked when the set-up was made");
+                Frontend::new(policy, &spec.kv, facts, self.seed, replica)
+            })
+            .collect()
+    }
+
+    pub(super) fn latency(&self) -> Box<dyn LatencyModel> {
+        latency::build(&self.preset, &self.scenario.cluster, self.kv_blocks)
+    }
+}
