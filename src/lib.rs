@@ -5,8 +5,10 @@
 pub mod error;
 pub mod metrics;
 pub mod prompt;
+pub mod report;
 pub mod request;
 pub mod rng;
 pub mod scenario;
+pub mod stats;
 pub mod units;
 pub mod workload;
