@@ -44,7 +44,5 @@ pub fn did_you_mean<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) ->
         .map(|candidate| (strsim::jaro_winkler(name, candidate), candidate))
         .filter(|(similarity, _)| *similarity > 0.75)
         .max_by(|a, b| a.0.total_cmp(&b.0))
-        .map_or(String::new(), |(_, candidate)| {
-            format!("; did you mean \"{candidate}\"?")
-        })
+        .map_or(String::new(), |(_, candidate)| format!("; did you mean \"{candidate}\"?"))
 }

@@ -80,10 +80,7 @@ pub fn mix(words: &[u64]) -> u64 {
 
 /// Total tokens of some segments.
 pub fn total_tokens(segments: &[Segment]) -> u64 {
-    segments
-        .iter()
-        .map(|segment| u64::from(segment.tokens))
-        .sum()
+    segments.iter().map(|segment| u64::from(segment.tokens)).sum()
 }
 
 /// The runs of full blocks that `segments` fill, in order; every run starts at its block 0.
@@ -120,11 +117,7 @@ pub fn block_runs(segments: &[Segment], block_tokens: u32) -> Vec<BlockRun> {
             }
             (mix(&pieces), 1)
         };
-        runs.push(BlockRun {
-            content: key,
-            first: 0,
-            count,
-        });
+        runs.push(BlockRun { content: key, first: 0, count });
         chain = mix(&[key, u64::from(count)]);
         left -= u64::from(count) * u64::from(block_tokens);
         if offset == segments[at].tokens {
@@ -150,17 +143,12 @@ mod tests {
 
     /// The tokens themselves, as (content, offset) pairs.
     fn tokens(segments: &[Segment]) -> Vec<(u64, u32)> {
-        segments
-            .iter()
-            .flat_map(|s| (0..s.tokens).map(|offset| (s.content, offset)))
-            .collect()
+        segments.iter().flat_map(|s| (0..s.tokens).map(|offset| (s.content, offset))).collect()
     }
 
     fn some_segments() -> impl Strategy<Value = Vec<Segment>> {
         prop::collection::vec((0u64..3, 1u32..20), 1..6).prop_map(|list| {
-            list.into_iter()
-                .map(|(content, tokens)| Segment { content, tokens })
-                .collect()
+            list.into_iter().map(|(content, tokens)| Segment { content, tokens }).collect()
         })
     }
 

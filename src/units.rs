@@ -43,9 +43,7 @@ impl Nanos {
     /// A sentence that says which forms are accepted.
     pub fn parse(text: &str) -> Result<Nanos, String> {
         let text = text.trim();
-        let split = text
-            .find(|c: char| c.is_ascii_alphabetic())
-            .unwrap_or(text.len());
+        let split = text.find(|c: char| c.is_ascii_alphabetic()).unwrap_or(text.len());
         let (number, unit) = text.split_at(split);
         let scale = match unit {
             "ns" => 1.0,
@@ -57,16 +55,11 @@ impl Nanos {
             "" if number.trim() == "0" => 1.0,
             _ => f64::NAN,
         };
-        let nanos = number
-            .trim()
-            .parse::<f64>()
-            .map_or(f64::NAN, |value| value * scale);
+        let nanos = number.trim().parse::<f64>().map_or(f64::NAN, |value| value * scale);
         if nanos.is_finite() && (0.0..1.8e19).contains(&nanos) {
             Ok(Nanos(nanos.round() as u64))
         } else {
-            Err(format!(
-                "\"{text}\" is not a duration; write for example 250us, 50ms, 2.5s or 1h"
-            ))
+            Err(format!("\"{text}\" is not a duration; write for example 250us, 50ms, 2.5s or 1h"))
         }
     }
 }
@@ -123,12 +116,9 @@ mod tests {
 
     #[test]
     fn durations_are_read_and_printed_back_without_loss() {
-        for (text, nanos) in [
-            ("0", 0),
-            ("250us", 250_000),
-            ("50ms", 50_000_000),
-            ("2.5s", 2_500_000_000),
-        ] {
+        for (text, nanos) in
+            [("0", 0), ("250us", 250_000), ("50ms", 50_000_000), ("2.5s", 2_500_000_000)]
+        {
             let parsed = Nanos::parse(text).unwrap();
             assert_eq!(parsed, Nanos(nanos));
             assert_eq!(Nanos::parse(&parsed.to_string()).unwrap(), parsed);

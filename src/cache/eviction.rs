@@ -24,9 +24,9 @@ pub fn build(kind: EvictionKind) -> Box<dyn Eviction> {
     match kind {
         EvictionKind::Lru => Box::new(lru::Lru::default()),
         EvictionKind::Fifo => Box::new(Ranked::new(|history, _clock| (history.stored, 0))),
-        EvictionKind::Lfu => Box::new(Ranked::new(|history, clock| {
-            (u64::from(history.hits), clock)
-        })),
+        EvictionKind::Lfu => {
+            Box::new(Ranked::new(|history, clock| (u64::from(history.hits), clock)))
+        }
     }
 }
 
@@ -52,12 +52,7 @@ struct Ranked {
 
 impl Ranked {
     fn new(rank: fn(&History, u64) -> (u64, u64)) -> Ranked {
-        Ranked {
-            rank,
-            history: Vec::new(),
-            free: BTreeSet::new(),
-            clock: 0,
-        }
+        Ranked { rank, history: Vec::new(), free: BTreeSet::new(), clock: 0 }
     }
 
     fn tick(&mut self) -> u64 {
@@ -72,10 +67,7 @@ impl Eviction for Ranked {
         if self.history.len() <= block as usize {
             self.history.resize(block as usize + 1, History::default());
         }
-        self.history[block as usize] = History {
-            stored,
-            ..History::default()
-        };
+        self.history[block as usize] = History { stored, ..History::default() };
     }
 
     fn hit(&mut self, block: u32) {
@@ -90,8 +82,7 @@ impl Eviction for Ranked {
     }
 
     fn revived(&mut self, block: u32) {
-        self.free
-            .remove(&(self.history[block as usize].rank, block));
+        self.free.remove(&(self.history[block as usize].rank, block));
     }
 
     fn victim(&mut self) -> Option<u32> {

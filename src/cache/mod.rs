@@ -138,21 +138,13 @@ impl BlockCache {
 
     /// Takes the leading `count` blocks of `runs`, which a [`BlockCache::lookup`] has just found.
     pub fn acquire(&mut self, runs: &[BlockRun], count: u32) -> Lease {
-        let mut lease = Lease {
-            blocks: Vec::with_capacity(count as usize),
-            ..Lease::default()
-        };
+        let mut lease = Lease { blocks: Vec::with_capacity(count as usize), ..Lease::default() };
         while lease.stored < count {
             let run = runs[lease.cursor.run];
             let take = (run.count - lease.cursor.index).min(count - lease.stored);
-            let heads = self
-                .table
-                .heads(run.content)
-                .expect("a lookup has just found the run");
+            let heads = self.table.heads(run.content).expect("a lookup has just found the run");
             let from = (run.first + lease.cursor.index) as usize;
-            lease
-                .blocks
-                .extend_from_slice(&heads[from..from + take as usize]);
+            lease.blocks.extend_from_slice(&heads[from..from + take as usize]);
             lease.advance(take, run.count);
         }
         for id in &lease.blocks {
@@ -194,18 +186,11 @@ impl BlockCache {
         let slot = self.table.slot(run.content);
         for offset in 0..take {
             let id = lease.blocks[(lease.stored + offset) as usize];
-            let place = Place {
-                slot,
-                index: run.first + lease.cursor.index + offset,
-            };
+            let place = Place { slot, index: run.first + lease.cursor.index + offset };
             self.blocks[id as usize].place = place;
             self.eviction.stored(id);
             let copy = self.link(id, place);
-            let one = BlockRun {
-                content: run.content,
-                first: place.index,
-                count: 1,
-            };
+            let one = BlockRun { content: run.content, first: place.index, count: 1 };
             self.emit_stored(one, copy);
         }
     }
@@ -227,11 +212,7 @@ impl BlockCache {
 
     /// A block without content: never used, blank, or evicted for the purpose.
     fn take_block(&mut self) -> u32 {
-        let fresh = Block {
-            place: Place::NOWHERE,
-            refs: 1,
-            next_copy: NONE,
-        };
+        let fresh = Block { place: Place::NOWHERE, refs: 1, next_copy: NONE };
         if let Some(id) = self.blank.pop() {
             self.blocks[id as usize] = fresh;
             return id;
@@ -248,9 +229,7 @@ impl BlockCache {
 
     /// Takes the content from a free block.
     fn evict(&mut self, id: u32) {
-        let Block {
-            place, next_copy, ..
-        } = self.blocks[id as usize];
+        let Block { place, next_copy, .. } = self.blocks[id as usize];
         let content = self.table.content(place.slot);
         let head = self.table.head_mut(place);
         let copy = if *head == id {
@@ -268,14 +247,7 @@ impl BlockCache {
             self.table.vacated(place);
         }
         self.evicted += 1;
-        self.emit_removed(
-            BlockRun {
-                content,
-                first: place.index,
-                count: 1,
-            },
-            copy,
-        );
+        self.emit_removed(BlockRun { content, first: place.index, count: 1 }, copy);
     }
 
     /// Returns a lease's blocks, tail first.
@@ -333,10 +305,7 @@ impl Lease {
         self.stored += count;
         self.cursor.index += count;
         if self.cursor.index == run_count {
-            self.cursor = Cursor {
-                run: self.cursor.run + 1,
-                index: 0,
-            };
+            self.cursor = Cursor { run: self.cursor.run + 1, index: 0 };
         }
     }
 }

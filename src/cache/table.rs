@@ -14,10 +14,7 @@ pub struct Place {
 
 impl Place {
     /// No content.
-    pub const NOWHERE: Place = Place {
-        slot: NONE,
-        index: NONE,
-    };
+    pub const NOWHERE: Place = Place { slot: NONE, index: NONE };
 }
 
 struct Entry {
@@ -39,31 +36,22 @@ pub struct Table {
 impl Table {
     /// Oldest copies by index, or `None` where no block of the run is present.
     pub fn heads(&self, content: u64) -> Option<&[u32]> {
-        self.slots
-            .get(&content)
-            .map(|slot| self.entries[*slot as usize].heads.as_slice())
+        self.slots.get(&content).map(|slot| self.entries[*slot as usize].heads.as_slice())
     }
 
     /// The run's slot, made where it has none.
     pub fn slot(&mut self, content: u64) -> u32 {
         let (entries, vacant) = (&mut self.entries, &mut self.vacant);
-        *self
-            .slots
-            .entry(content)
-            .or_insert_with(|| match vacant.pop() {
-                Some(slot) => {
-                    entries[slot as usize].content = content;
-                    slot
-                }
-                None => {
-                    entries.push(Entry {
-                        content,
-                        heads: Vec::new(),
-                        live: 0,
-                    });
-                    entries.len() as u32 - 1
-                }
-            })
+        *self.slots.entry(content).or_insert_with(|| match vacant.pop() {
+            Some(slot) => {
+                entries[slot as usize].content = content;
+                slot
+            }
+            None => {
+                entries.push(Entry { content, heads: Vec::new(), live: 0 });
+                entries.len() as u32 - 1
+            }
+        })
     }
 
     /// The key of a slot.

@@ -22,33 +22,17 @@ struct Model {
 
 impl Model {
     fn new(capacity: u32, kind: EvictionKind) -> Model {
-        let blank = Naive {
-            content: None,
-            refs: 0,
-            stored: 0,
-            hits: 0,
-            freed: 0,
-        };
-        Model {
-            kind,
-            blocks: vec![blank; capacity as usize],
-            clock: 0,
-        }
+        let blank = Naive { content: None, refs: 0, stored: 0, hits: 0, freed: 0 };
+        Model { kind, blocks: vec![blank; capacity as usize], clock: 0 }
     }
 
     fn oldest(&self, content: (u64, u32)) -> Option<usize> {
         let holds = |at: &usize| self.blocks[*at].content == Some(content);
-        (0..self.blocks.len())
-            .filter(holds)
-            .min_by_key(|at| self.blocks[*at].stored)
+        (0..self.blocks.len()).filter(holds).min_by_key(|at| self.blocks[*at].stored)
     }
 
     fn lookup(&self, blocks: &[(u64, u32)], most: usize) -> usize {
-        blocks
-            .iter()
-            .take(most)
-            .take_while(|content| self.oldest(**content).is_some())
-            .count()
+        blocks.iter().take(most).take_while(|content| self.oldest(**content).is_some()).count()
     }
 
     fn available(&self) -> usize {
@@ -67,10 +51,7 @@ impl Model {
                 (_, EvictionKind::Lfu) => (1, block.hits, block.freed),
             }
         };
-        let at = (0..self.blocks.len())
-            .filter(free)
-            .min_by_key(rank)
-            .unwrap();
+        let at = (0..self.blocks.len()).filter(free).min_by_key(rank).unwrap();
         self.blocks[at].refs = 1;
         (at, self.blocks[at].content.take())
     }
@@ -95,11 +76,7 @@ fn runs_of(shape: &[(u8, u8)]) -> Vec<BlockRun> {
     let mut key = 7;
     let run = |(content, count): &(u8, u8)| {
         key = crate::prompt::mix(&[key, u64::from(*content % 3)]);
-        let run = BlockRun {
-            content: key,
-            first: 0,
-            count: u32::from(count % 5) + 1,
-        };
+        let run = BlockRun { content: key, first: 0, count: u32::from(count % 5) + 1 };
         key = crate::prompt::mix(&[key, u64::from(run.count)]);
         run
     };
@@ -107,9 +84,7 @@ fn runs_of(shape: &[(u8, u8)]) -> Vec<BlockRun> {
 }
 
 fn flat(runs: &[BlockRun]) -> Vec<(u64, u32)> {
-    runs.iter()
-        .flat_map(|run| (run.first..run.end()).map(|index| (run.content, index)))
-        .collect()
+    runs.iter().flat_map(|run| (run.first..run.end()).map(|index| (run.content, index))).collect()
 }
 
 #[derive(Clone, Debug)]
@@ -156,22 +131,14 @@ impl Pair {
             .iter()
             .map(|content| self.model.oldest(*content).unwrap())
             .collect();
-        let active = held
-            .iter()
-            .filter(|at| self.model.blocks[**at].refs > 0)
-            .count();
+        let active = held.iter().filter(|at| self.model.blocks[**at].refs > 0).count();
         assert_eq!(found.active as usize, active);
         for at in &held {
             self.model.blocks[*at].refs += 1;
             self.model.blocks[*at].hits += 1;
         }
         let lease = self.cache.acquire(&runs, found.blocks);
-        self.live.push(Both {
-            runs,
-            lease,
-            stored: held.len(),
-            held,
-        });
+        self.live.push(Both { runs, lease, stored: held.len(), held });
     }
 
     fn extend(&mut self, which: usize, more: usize, partial: bool) {
@@ -180,9 +147,7 @@ impl Pair {
         let full = (live.stored + more).min(blocks.len());
         let total = full + usize::from(partial);
         let fits = total.saturating_sub(live.held.len()) <= self.model.available();
-        let ok = self
-            .cache
-            .extend(&mut live.lease, &live.runs, total as u32, full as u32);
+        let ok = self.cache.extend(&mut live.lease, &live.runs, total as u32, full as u32);
         assert_eq!(ok, fits);
         if !fits {
             return;
@@ -193,10 +158,7 @@ impl Pair {
             removed.extend(evicted);
             live.held.push(at);
         }
-        for (at, content) in live.held[live.stored..full]
-            .iter()
-            .zip(&blocks[live.stored..full])
-        {
+        for (at, content) in live.held[live.stored..full].iter().zip(&blocks[live.stored..full]) {
             self.model.store(*at, *content);
         }
         let stored = blocks[live.stored..full].to_vec();
@@ -264,24 +226,13 @@ proptest! {
 #[test]
 fn the_tail_of_a_finished_request_is_evicted_before_its_prefix() {
     let mut cache = BlockCache::new(4, EvictionKind::Lru);
-    let old = [BlockRun {
-        content: 1,
-        first: 0,
-        count: 4,
-    }];
-    let new = [BlockRun {
-        content: 2,
-        first: 0,
-        count: 2,
-    }];
+    let old = [BlockRun { content: 1, first: 0, count: 4 }];
+    let new = [BlockRun { content: 2, first: 0, count: 2 }];
     let mut lease = cache.acquire(&old, 0);
     assert!(cache.extend(&mut lease, &old, 4, 4));
     cache.release(lease);
     let mut lease = cache.acquire(&new, 0);
     assert!(cache.extend(&mut lease, &new, 2, 2));
     assert_eq!(cache.lookup(&old, 4).blocks, 2);
-    assert!(
-        !cache.extend(&mut lease, &new, 5, 2),
-        "only four blocks exist"
-    );
+    assert!(!cache.extend(&mut lease, &new, 5, 2), "only four blocks exist");
 }

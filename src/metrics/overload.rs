@@ -38,7 +38,11 @@ impl QueueTrend {
     /// Seconds of queue time gained per second of arrivals; 0 where all arrived at once.
     pub fn slope(&self) -> f64 {
         let spread = self.n * self.xx - self.x * self.x;
-        if spread <= self.n * self.xx * 1e-12 { 0.0 } else { (self.n * self.xy - self.x * self.y) / spread }
+        if spread <= self.n * self.xx * 1e-12 {
+            0.0
+        } else {
+            (self.n * self.xy - self.x * self.y) / spread
+        }
     }
 
     /// The verdict.

@@ -58,10 +58,7 @@ pub struct Timeline {
 impl Timeline {
     /// An empty timeline for `workers` workers.
     pub fn new(workers: usize) -> Timeline {
-        Timeline {
-            interval: 1_000_000,
-            rows: vec![Vec::new(); workers],
-        }
+        Timeline { interval: 1_000_000, rows: vec![Vec::new(); workers] }
     }
 
     /// Length of an interval.
@@ -129,11 +126,7 @@ mod tests {
     #[test]
     fn merging_intervals_loses_nothing() {
         let mut timeline = Timeline::new(2);
-        let state = StepState {
-            running: 3,
-            waiting: 1,
-            used_blocks: 10,
-        };
+        let state = StepState { running: 3, waiting: 1, used_blocks: 10 };
         let mut busy = 0;
         for i in 0..1000u64 {
             let start = Nanos(i * 7_000_000);
@@ -143,10 +136,7 @@ mod tests {
         }
         let cells = || timeline.rows().iter().flatten();
         assert_eq!(cells().map(|cell| cell.busy_ns).sum::<u64>(), busy);
-        assert_eq!(
-            cells().map(|cell| cell.running_ns).sum::<u128>(),
-            u128::from(busy) * 3
-        );
+        assert_eq!(cells().map(|cell| cell.running_ns).sum::<u128>(), u128::from(busy) * 3);
         assert_eq!(cells().map(|cell| cell.hit_tokens).sum::<u64>(), 4000);
         let longest = timeline.rows().iter().map(Vec::len).max().unwrap();
         assert!((MOST / 2..=MOST).contains(&longest), "{longest}");

@@ -21,20 +21,14 @@ impl Holder for Cover {
 
 impl Cover {
     fn add(&mut self, blocks: u32) {
-        match self
-            .lengths
-            .binary_search_by(|(length, _)| blocks.cmp(length))
-        {
+        match self.lengths.binary_search_by(|(length, _)| blocks.cmp(length)) {
             Ok(at) => self.lengths[at].1 += 1,
             Err(at) => self.lengths.insert(at, (blocks, 1)),
         }
     }
 
     fn take(&mut self, blocks: u32) {
-        if let Ok(at) = self
-            .lengths
-            .binary_search_by(|(length, _)| blocks.cmp(length))
-        {
+        if let Ok(at) = self.lengths.binary_search_by(|(length, _)| blocks.cmp(length)) {
             self.lengths[at].1 -= 1;
             if self.lengths[at].1 == 0 {
                 self.lengths.remove(at);

@@ -59,10 +59,7 @@ impl ApproximateIndex {
         for run in runs.iter().rev() {
             self.stamp += 1;
             let believed = &mut self.workers[worker as usize];
-            let belief = believed.runs.entry(run.content).or_insert(Belief {
-                stamp: 0,
-                blocks: 0,
-            });
+            let belief = believed.runs.entry(run.content).or_insert(Belief { stamp: 0, blocks: 0 });
             believed.blocks += u64::from(run.count.saturating_sub(belief.blocks));
             belief.blocks = belief.blocks.max(run.count);
             belief.stamp = self.stamp;
@@ -89,18 +86,10 @@ impl ApproximateIndex {
         let Some((_, content, stamp)) = believed.queue.pop_front() else {
             return;
         };
-        if believed
-            .runs
-            .get(&content)
-            .is_some_and(|belief| belief.stamp == stamp)
-        {
-            let blocks = believed
-                .runs
-                .remove(&content)
-                .map_or(0, |belief| belief.blocks);
+        if believed.runs.get(&content).is_some_and(|belief| belief.stamp == stamp) {
+            let blocks = believed.runs.remove(&content).map_or(0, |belief| belief.blocks);
             believed.blocks -= u64::from(blocks);
-            self.index
-                .update(worker as u32, content, |held| held.remove(0, u32::MAX));
+            self.index.update(worker as u32, content, |held| held.remove(0, u32::MAX));
         }
     }
 }

@@ -85,16 +85,8 @@ impl Frontend {
             }
             IndexSource::Truth => Index::Truth,
         };
-        let overlaps = if needs.index == IndexSource::None {
-            0
-        } else {
-            facts.workers
-        };
-        let active_overlaps = if needs.active_blocks {
-            facts.workers
-        } else {
-            0
-        };
+        let overlaps = if needs.index == IndexSource::None { 0 } else { facts.workers };
+        let active_overlaps = if needs.active_blocks { facts.workers } else { 0 };
         Frontend {
             policy,
             needs,
@@ -131,8 +123,7 @@ impl Frontend {
             Index::Truth => self.overlaps.fill(request.true_best_overlap),
         }
         if self.needs.active_blocks {
-            self.active
-                .overlaps(request.runs, &mut self.active_overlaps);
+            self.active.overlaps(request.runs, &mut self.active_overlaps);
         }
         let mut explanation = explain.then(Explanation::default);
         let view = ClusterView {
@@ -142,19 +133,13 @@ impl Frontend {
             block_tokens: self.facts.block_tokens,
             kv_blocks: self.facts.kv_blocks,
         };
-        let worker = self
-            .policy
-            .route(request, &view, &mut self.rng, explanation.as_mut());
+        let worker = self.policy.route(request, &view, &mut self.rng, explanation.as_mut());
         self.book(request, worker, runs);
         Decision {
             worker,
             predicted_overlap: self.overlaps.get(worker as usize).copied(),
             explanation,
-            believed: if explain {
-                self.overlaps.clone()
-            } else {
-                Vec::new()
-            },
+            believed: if explain { self.overlaps.clone() } else { Vec::new() },
         }
     }
 
@@ -172,15 +157,7 @@ impl Frontend {
             index.routed(worker, request.now, request.runs);
         }
         let (runs, prompt_runs) = (Arc::clone(runs), request.runs.len());
-        self.in_flight.insert(
-            request.id,
-            InFlight {
-                worker,
-                prefill_tokens,
-                runs,
-                prompt_runs,
-            },
-        );
+        self.in_flight.insert(request.id, InFlight { worker, prefill_tokens, runs, prompt_runs });
     }
 
     /// A request got its first token: its prefill is done.

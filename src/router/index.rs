@@ -21,9 +21,7 @@ pub struct RunIndex<H> {
 
 impl<H> Default for RunIndex<H> {
     fn default() -> Self {
-        RunIndex {
-            runs: FxHashMap::default(),
-        }
+        RunIndex { runs: FxHashMap::default() }
     }
 }
 
@@ -55,13 +53,10 @@ impl<H: Holder> RunIndex<H> {
     /// What `worker` holds of the run `content`, made where there is nothing.
     pub fn holder(&mut self, worker: u32, content: u64) -> &mut H {
         let holders = self.runs.entry(content).or_default();
-        let at = holders
-            .iter()
-            .position(|(held_by, _)| *held_by == worker)
-            .unwrap_or_else(|| {
-                holders.push((worker, H::default()));
-                holders.len() - 1
-            });
+        let at = holders.iter().position(|(held_by, _)| *held_by == worker).unwrap_or_else(|| {
+            holders.push((worker, H::default()));
+            holders.len() - 1
+        });
         &mut holders[at].1
     }
 
@@ -110,16 +105,10 @@ impl BlockSet {
             let end = self.islands.partition_point(|island| island.0 <= to);
             let merged = self.islands[start..end]
                 .iter()
-                .fold((from, to), |all, island| {
-                    (all.0.min(island.0), all.1.max(island.1))
-                });
+                .fold((from, to), |all, island| (all.0.min(island.0), all.1.max(island.1)));
             self.islands.splice(start..end, [merged]);
         }
-        while let Some((_, to)) = self
-            .islands
-            .first()
-            .filter(|island| island.0 <= self.prefix)
-        {
+        while let Some((_, to)) = self.islands.first().filter(|island| island.0 <= self.prefix) {
             self.prefix = self.prefix.max(*to);
             self.islands.remove(0);
         }
@@ -159,13 +148,10 @@ impl PrefixIndex {
     pub fn apply(&mut self, worker: u32, event: &CacheEvent) {
         match event {
             CacheEvent::Stored { run, copy: false } => {
-                self.holder(worker, run.content)
-                    .insert(run.first, run.end());
+                self.holder(worker, run.content).insert(run.first, run.end());
             }
             CacheEvent::Removed { run, copy: false } => {
-                self.update(worker, run.content, |held| {
-                    held.remove(run.first, run.end())
-                });
+                self.update(worker, run.content, |held| held.remove(run.first, run.end()));
             }
             CacheEvent::Cleared => self.clear(worker),
             CacheEvent::Stored { copy: true, .. } | CacheEvent::Removed { copy: true, .. } => {}

@@ -25,11 +25,7 @@ pub const ENTRY: Entry = Entry {
 
 /// Where the index of `kv` and `kv-linear` comes from.
 pub fn index_source(spec: &KvSpec) -> IndexSource {
-    if spec.events {
-        IndexSource::Events
-    } else {
-        IndexSource::Decisions
-    }
+    if spec.events { IndexSource::Events } else { IndexSource::Decisions }
 }
 
 /// See the module's documentation.
@@ -94,24 +90,15 @@ impl Kv {
         let request_term = self.request_weight * f64::from(load.requests);
         let prefill = self.scale * (prefill_blocks - credit_blocks).max(0.0);
         let cost = prefill + decode_blocks + request_term;
-        Terms {
-            prefill_blocks,
-            credit_blocks,
-            decode_blocks,
-            request_term,
-            cost,
-        }
+        Terms { prefill_blocks, credit_blocks, decode_blocks, request_term, cost }
     }
 
     fn explain(&self, terms: &[Terms], ties: u32, out: &mut Explanation) {
         out.lower_wins = true;
         out.ties = ties;
         out.reason = pick::reason(ties, self.temperature, "lowest cost");
-        out.candidates = terms
-            .iter()
-            .enumerate()
-            .map(|(at, t)| (at as u32, candidate(t)))
-            .collect();
+        out.candidates =
+            terms.iter().enumerate().map(|(at, t)| (at as u32, candidate(t))).collect();
     }
 }
 
@@ -130,11 +117,7 @@ fn candidate(terms: &Terms) -> Candidate {
 
 impl Router for Kv {
     fn needs(&self) -> Needs {
-        Needs {
-            index: self.index,
-            active_blocks: true,
-            shared_cache: false,
-        }
+        Needs { index: self.index, active_blocks: true, shared_cache: false }
     }
 
     fn route(
@@ -144,21 +127,15 @@ impl Router for Kv {
         rng: &mut Rng,
         explain: Option<&mut Explanation>,
     ) -> u32 {
-        let least = view
-            .loads
-            .iter()
-            .map(|load| load.prefill_tokens)
-            .min()
-            .unwrap_or(0);
+        let least = view.loads.iter().map(|load| load.prefill_tokens).min().unwrap_or(0);
         let mut costs = std::mem::take(&mut self.costs);
         costs.clear();
         costs.extend((0..view.loads.len()).map(|at| self.terms(at, request, view, least).cost));
         let (chosen, ties) = pick::by_cost(&costs, self.temperature, rng);
         self.costs = costs;
         if let Some(out) = explain {
-            let terms: Vec<Terms> = (0..view.loads.len())
-                .map(|at| self.terms(at, request, view, least))
-                .collect();
+            let terms: Vec<Terms> =
+                (0..view.loads.len()).map(|at| self.terms(at, request, view, least)).collect();
             self.explain(&terms, ties, out);
         }
         chosen as u32

@@ -10,12 +10,7 @@ use crate::scenario::RouterSpec;
 pub const ENTRY: Entry = Entry {
     name: "kv-linear",
     about: "textbook form: overlap weight times overlap blocks, less load",
-    build: |spec| {
-        Box::new(KvLinear {
-            spec: spec.clone(),
-            costs: Vec::new(),
-        })
-    },
+    build: |spec| Box::new(KvLinear { spec: spec.clone(), costs: Vec::new() }),
 };
 
 /// See the module's documentation.
@@ -38,26 +33,15 @@ impl KvLinear {
     fn candidate(&self, view: &ClusterView, worker: usize) -> Candidate {
         let load = load_fraction(view, worker);
         let overlap = self.spec.kv.overlap_weight * f64::from(view.overlaps[worker]);
-        let terms = vec![
-            ("overlap", overlap),
-            ("load", self.spec.kv_linear.load_scale * load),
-        ];
-        Candidate {
-            load,
-            terms,
-            score: self.score(view, worker),
-        }
+        let terms = vec![("overlap", overlap), ("load", self.spec.kv_linear.load_scale * load)];
+        Candidate { load, terms, score: self.score(view, worker) }
     }
 }
 
 impl Router for KvLinear {
     fn needs(&self) -> Needs {
         let index = kv::index_source(&self.spec.kv);
-        Needs {
-            index,
-            active_blocks: true,
-            shared_cache: false,
-        }
+        Needs { index, active_blocks: true, shared_cache: false }
     }
 
     fn route(
@@ -76,9 +60,8 @@ impl Router for KvLinear {
         if let Some(out) = explain {
             out.ties = ties;
             out.reason = pick::reason(ties, temperature, "best score");
-            out.candidates = (0..view.loads.len())
-                .map(|at| (at as u32, self.candidate(view, at)))
-                .collect();
+            out.candidates =
+                (0..view.loads.len()).map(|at| (at as u32, self.candidate(view, at))).collect();
         }
         chosen as u32
     }

@@ -97,11 +97,8 @@ pub struct Needs {
 
 impl Needs {
     /// Nothing but request counts.
-    pub const NOTHING: Needs = Needs {
-        index: IndexSource::None,
-        active_blocks: false,
-        shared_cache: false,
-    };
+    pub const NOTHING: Needs =
+        Needs { index: IndexSource::None, active_blocks: false, shared_cache: false };
 }
 
 /// One worker as a candidate, for logs and `explain`.
@@ -169,18 +166,16 @@ pub const ROUTERS: &[Entry] = &[
 /// Where there is none: the known ones and the nearest.
 pub fn build(name: &str, spec: &RouterSpec) -> Result<Box<dyn Router>> {
     let known = ROUTERS.iter().map(|entry| entry.name);
-    ROUTERS
-        .iter()
-        .find(|entry| entry.name == name)
-        .map(|entry| (entry.build)(spec))
-        .ok_or_else(|| {
+    ROUTERS.iter().find(|entry| entry.name == name).map(|entry| (entry.build)(spec)).ok_or_else(
+        || {
             let names: Vec<&str> = known.clone().collect();
             Error::input(format!(
                 "router \"{name}\" is not known; choose from {}{}",
                 names.join(", "),
                 did_you_mean(name, known)
             ))
-        })
+        },
+    )
 }
 
 #[cfg(test)]

@@ -20,11 +20,7 @@ struct OracleSharedCache {
 
 impl Router for OracleSharedCache {
     fn needs(&self) -> Needs {
-        Needs {
-            index: IndexSource::Truth,
-            active_blocks: true,
-            shared_cache: true,
-        }
+        Needs { index: IndexSource::Truth, active_blocks: true, shared_cache: true }
     }
 
     fn route(
@@ -38,27 +34,19 @@ impl Router for OracleSharedCache {
             |at: usize| view.loads[at].prefill_tokens as f64 / f64::from(view.block_tokens);
         let active = |at: usize| view.loads[at].active_blocks as f64;
         self.costs.clear();
-        self.costs
-            .extend((0..view.loads.len()).map(|at| prefill(at) + active(at)));
+        self.costs.extend((0..view.loads.len()).map(|at| prefill(at) + active(at)));
         let (chosen, ties) = pick::least(&self.costs, rng);
         if let Some(out) = explain {
             out.lower_wins = true;
             out.ties = ties;
             out.reason = pick::reason(ties, 0.0, "least work");
-            let terms = |at| {
-                vec![
-                    ("prefill_blocks", prefill(at)),
-                    ("active_blocks", active(at)),
-                ]
-            };
+            let terms = |at| vec![("prefill_blocks", prefill(at)), ("active_blocks", active(at))];
             let candidate = |at| Candidate {
                 load: active(at),
                 terms: terms(at),
                 score: prefill(at) + active(at),
             };
-            out.candidates = (0..view.loads.len())
-                .map(|at| (at as u32, candidate(at)))
-                .collect();
+            out.candidates = (0..view.loads.len()).map(|at| (at as u32, candidate(at))).collect();
         }
         chosen as u32
     }

@@ -7,11 +7,7 @@ use rand::RngExt;
 pub fn least(costs: &[f64], rng: &mut Rng) -> (usize, u32) {
     let best = costs.iter().copied().fold(f64::INFINITY, f64::min);
     let ties = costs.iter().filter(|cost| **cost == best).count();
-    let nth = if ties > 1 {
-        rng.random_range(0..ties)
-    } else {
-        0
-    };
+    let nth = if ties > 1 { rng.random_range(0..ties) } else { 0 };
     let mut equal = costs.iter().enumerate().filter(|(_, cost)| **cost == best);
     (equal.nth(nth).map_or(0, |(at, _)| at), ties as u32)
 }
@@ -19,18 +15,12 @@ pub fn least(costs: &[f64], rng: &mut Rng) -> (usize, u32) {
 /// Dynamo's softmax: `p_i ∝ exp(−(cost_i − min) / ((max − min) · T))`, uniform where all are equal;
 /// one uniform draw against the cumulative probability.
 pub fn softmax(costs: &[f64], temperature: f64, rng: &mut Rng) -> usize {
-    let (min, max) = costs
-        .iter()
-        .fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), cost| {
-            (min.min(*cost), max.max(*cost))
-        });
+    let (min, max) = costs.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(min, max), cost| {
+        (min.min(*cost), max.max(*cost))
+    });
     let scale = (max - min) * temperature;
     let weight = |cost: &f64| {
-        if max > min {
-            (-(cost - min) / scale).exp()
-        } else {
-            1.0
-        }
+        if max > min { (-(cost - min) / scale).exp() } else { 1.0 }
     };
     let total: f64 = costs.iter().map(weight).sum();
     let sample = rng.random::<f64>() * total;

@@ -33,11 +33,7 @@ impl Router for PowerOfTwo {
         let first = rng.random_range(0..workers);
         let second = (first + rng.random_range(1..workers)) % workers;
         let load = |worker: u32| view.loads[worker as usize].requests;
-        let chosen = if load(first) <= load(second) {
-            first
-        } else {
-            second
-        };
+        let chosen = if load(first) <= load(second) { first } else { second };
         if let Some(out) = explain {
             out.lower_wins = true;
             out.ties = if load(first) == load(second) { 2 } else { 1 };

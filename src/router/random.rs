@@ -4,11 +4,8 @@ use super::{ClusterView, Entry, Explanation, Needs, RouteRequest, Router};
 use crate::rng::Rng;
 use rand::RngExt;
 
-pub const ENTRY: Entry = Entry {
-    name: "random",
-    about: "a worker drawn uniformly",
-    build: |_| Box::new(Random),
-};
+pub const ENTRY: Entry =
+    Entry { name: "random", about: "a worker drawn uniformly", build: |_| Box::new(Random) };
 
 struct Random;
 

@@ -27,10 +27,7 @@ impl Router for RoundRobin {
     ) -> u32 {
         let chosen = self.next % view.loads.len() as u64;
         if let Some(out) = explain {
-            out.reason = format!(
-                "request {} of this router; each worker in turn",
-                self.next + 1
-            );
+            out.reason = format!("request {} of this router; each worker in turn", self.next + 1);
         }
         self.next += 1;
         chosen as u32

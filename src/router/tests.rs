@@ -8,11 +8,7 @@ use proptest::prelude::*;
 use std::collections::BTreeSet;
 
 fn run(content: u64, count: u32) -> BlockRun {
-    BlockRun {
-        content,
-        first: 0,
-        count,
-    }
+    BlockRun { content, first: 0, count }
 }
 
 fn request(prompt_tokens: u32) -> RouteRequest<'static> {
@@ -29,45 +25,26 @@ fn request(prompt_tokens: u32) -> RouteRequest<'static> {
 /// Routes once with the given overlaps and active blocks; (worker from 1, scores).
 fn route(spec: &RouterSpec, name: &str, overlaps: &[u32], loads: &[WorkerLoad]) -> (u32, Vec<f64>) {
     let zero = vec![0; loads.len()];
-    let view = ClusterView {
-        loads,
-        overlaps,
-        active_overlaps: &zero,
-        block_tokens: 16,
-        kv_blocks: 1000,
-    };
+    let view =
+        ClusterView { loads, overlaps, active_overlaps: &zero, block_tokens: 16, kv_blocks: 1000 };
     let mut explanation = Explanation::default();
     let mut rng = stream(1, Stream::Routing, 0);
     let mut policy = build(name, spec).unwrap();
     let worker = policy.route(&request(480), &view, &mut rng, Some(&mut explanation));
-    (
-        worker + 1,
-        explanation
-            .candidates
-            .iter()
-            .map(|(_, candidate)| candidate.score)
-            .collect(),
-    )
+    (worker + 1, explanation.candidates.iter().map(|(_, candidate)| candidate.score).collect())
 }
 
 fn active(blocks: &[u64]) -> Vec<WorkerLoad> {
     blocks
         .iter()
-        .map(|&active_blocks| WorkerLoad {
-            active_blocks,
-            ..WorkerLoad::default()
-        })
+        .map(|&active_blocks| WorkerLoad { active_blocks, ..WorkerLoad::default() })
         .collect()
 }
 
 #[test]
 fn the_worked_example_of_the_textbook_form_comes_out() {
-    let (worker, scores) = route(
-        &RouterSpec::default(),
-        "kv-linear",
-        &[25, 5, 15],
-        &active(&[300, 800, 500]),
-    );
+    let (worker, scores) =
+        route(&RouterSpec::default(), "kv-linear", &[25, 5, 15], &active(&[300, 800, 500]));
     assert_eq!(worker, 1);
     assert_eq!(scores, [22.0, -3.0, 10.0]);
 }
@@ -82,15 +59,9 @@ fn kv_costs_follow_the_formula() {
     assert_eq!(worker, 3);
     let mut spec = RouterSpec::default();
     spec.kv.overlap_weight = 0.0;
-    assert_eq!(
-        route(&spec, "kv", &[20, 0, 40], &loads).1,
-        [40.0, 30.0, 33.0]
-    );
+    assert_eq!(route(&spec, "kv", &[20, 0, 40], &loads).1, [40.0, 30.0, 33.0]);
     spec.kv.overlap_weight = 2.0;
-    assert_eq!(
-        route(&spec, "kv", &[20, 0, 40], &loads).1,
-        [60.0, 110.0, 33.0]
-    );
+    assert_eq!(route(&spec, "kv", &[20, 0, 40], &loads).1, [60.0, 110.0, 33.0]);
 }
 
 #[test]
@@ -113,10 +84,7 @@ fn ties_are_uniform_and_softmax_follows_normalised_costs() {
 
 #[test]
 fn unknown_routers_are_refused_with_the_nearest_name() {
-    let why = build("round_robbin", &RouterSpec::default())
-        .err()
-        .unwrap()
-        .to_string();
+    let why = build("round_robbin", &RouterSpec::default()).err().unwrap().to_string();
     assert!(why.contains("did you mean \"round-robin\"?"), "{why}");
 }
 
@@ -130,18 +98,10 @@ fn an_approximate_index_forgets_by_age_and_by_size() {
     assert_eq!(overlaps, [0, 8]);
     index.routed(1, Nanos(50), &prompt[..1]);
     index.overlaps(Nanos(120), &prompt, &mut overlaps);
-    assert_eq!(
-        overlaps,
-        [0, 4],
-        "the second run has expired, the first was routed again"
-    );
+    assert_eq!(overlaps, [0, 4], "the second run has expired, the first was routed again");
     index.routed(1, Nanos(121), &[run(3, 8)]);
     index.overlaps(Nanos(122), &prompt, &mut overlaps);
-    assert_eq!(
-        overlaps,
-        [0, 0],
-        "4 + 8 blocks exceed 10: the older run went"
-    );
+    assert_eq!(overlaps, [0, 0], "4 + 8 blocks exceed 10: the older run went");
     index.overlaps(Nanos(122), &[run(3, 8)], &mut overlaps);
     assert_eq!(overlaps, [0, 8]);
 }

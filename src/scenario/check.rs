@@ -21,52 +21,31 @@ fn between(key: &str, value: f64, low: f64, high: f64) -> Check {
     if value.is_finite() && (low..=high).contains(&value) {
         return Ok(());
     }
-    Err(format!(
-        "{key} = {value} is out of range; it must be {low} to {high}"
-    ))
+    Err(format!("{key} = {value} is out of range; it must be {low} to {high}"))
 }
 
 fn not_negative(key: &str, value: f64) -> Check {
     if value.is_finite() && value >= 0.0 {
         return Ok(());
     }
-    Err(format!(
-        "{key} = {value} is out of range; it must be a finite number, 0 or more"
-    ))
+    Err(format!("{key} = {value} is out of range; it must be a finite number, 0 or more"))
 }
 
 fn positive(key: &str, value: f64) -> Check {
     if value.is_finite() && value > 0.0 {
         return Ok(());
     }
-    Err(format!(
-        "{key} = {value} is out of range; it must be a finite number above 0"
-    ))
+    Err(format!("{key} = {value} is out of range; it must be a finite number above 0"))
 }
 
 fn cluster(cluster: &ClusterSpec) -> Check {
     between("cluster.workers", f64::from(cluster.workers), 1.0, 65_536.0)?;
-    between(
-        "cluster.block_tokens",
-        f64::from(cluster.block_tokens),
-        1.0,
-        65_536.0,
-    )?;
+    between("cluster.block_tokens", f64::from(cluster.block_tokens), 1.0, 65_536.0)?;
     if let Some(blocks) = cluster.kv_blocks {
         between("cluster.kv_blocks", f64::from(blocks), 1.0, 2_147_483_648.0)?;
     }
-    between(
-        "cluster.max_batched_tokens",
-        f64::from(cluster.max_batched_tokens),
-        1.0,
-        MAX_TOKENS,
-    )?;
-    between(
-        "cluster.max_seqs",
-        f64::from(cluster.max_seqs),
-        1.0,
-        MAX_TOKENS,
-    )?;
+    between("cluster.max_batched_tokens", f64::from(cluster.max_batched_tokens), 1.0, MAX_TOKENS)?;
+    between("cluster.max_seqs", f64::from(cluster.max_seqs), 1.0, MAX_TOKENS)?;
     not_negative("cluster.host_ms", cluster.host_ms)?;
     if let Some(gpu) = &cluster.gpu {
         positive("cluster.gpu.memory_gib", gpu.memory_gib)?;
@@ -76,24 +55,9 @@ fn cluster(cluster: &ClusterSpec) -> Check {
         not_negative("cluster.gpu.other_gib", gpu.other_gib)?;
     }
     if let Some(model) = &cluster.model {
-        between(
-            "cluster.model.layers",
-            f64::from(model.layers),
-            1.0,
-            100_000.0,
-        )?;
-        between(
-            "cluster.model.kv_heads",
-            f64::from(model.kv_heads),
-            1.0,
-            100_000.0,
-        )?;
-        between(
-            "cluster.model.head_size",
-            f64::from(model.head_size),
-            1.0,
-            1_000_000.0,
-        )?;
+        between("cluster.model.layers", f64::from(model.layers), 1.0, 100_000.0)?;
+        between("cluster.model.kv_heads", f64::from(model.kv_heads), 1.0, 100_000.0)?;
+        between("cluster.model.head_size", f64::from(model.head_size), 1.0, 1_000_000.0)?;
         positive("cluster.model.kv_bytes", model.kv_bytes)?;
         not_negative("cluster.model.weights_gib", model.weights_gib)?;
     }
@@ -134,25 +98,16 @@ fn router(router: &RouterSpec) -> Check {
     not_negative("router.kv.temperature", router.kv.temperature)?;
     for (key, value) in [
         ("router.kv.prefill_load_scale", router.kv.prefill_load_scale),
-        (
-            "router.kv.overlap_score_credit",
-            router.kv.overlap_score_credit,
-        ),
+        ("router.kv.overlap_score_credit", router.kv.overlap_score_credit),
     ] {
         not_negative(key, value.unwrap_or(0.0))?;
     }
-    not_negative(
-        "router.kv.overlap_score_credit_decay",
-        router.kv.overlap_score_credit_decay,
-    )?;
-    not_negative(
-        "router.kv.decode_active_request_weight",
-        router.kv.decode_active_request_weight,
-    )?;
+    not_negative("router.kv.overlap_score_credit_decay", router.kv.overlap_score_credit_decay)?;
+    not_negative("router.kv.decode_active_request_weight", router.kv.decode_active_request_weight)?;
     not_negative("router.kv_linear.load_scale", router.kv_linear.load_scale)?;
     if router.kv.approximate_max_blocks == Some(0) {
         return Err(
-            "router.kv.approximate_max_blocks = 0 is out of range; it must be 1 or more".into(),
+            "router.kv.approximate_max_blocks = 0 is out of range; it must be 1 or more".into()
         );
     }
     Ok(())
@@ -160,14 +115,11 @@ fn router(router: &RouterSpec) -> Check {
 
 fn workload(workload: &WorkloadSpec) -> Check {
     positive("workload.speedup", workload.speedup)?;
-    for (key, value) in [
-        ("workload.requests", workload.requests),
-        ("workload.limit", workload.limit),
-    ] {
+    for (key, value) in
+        [("workload.requests", workload.requests), ("workload.limit", workload.limit)]
+    {
         if value == Some(0) {
-            return Err(format!(
-                "{key} = 0 leaves nothing to do; it must be 1 or more"
-            ));
+            return Err(format!("{key} = 0 leaves nothing to do; it must be 1 or more"));
         }
     }
     if let Some(spec) = &workload.arrival {
@@ -247,24 +199,13 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         |name: &str| format!("{at}.kind asks for a section [{at}.{name}], which is missing");
     match kind {
         WorkloadKind::SharedPrefix => {
-            let spec = sections
-                .shared_prefix
-                .ok_or_else(|| missing("shared_prefix"))?;
-            between(
-                &format!("{at}.shared_prefix.prefixes"),
-                f64::from(spec.prefixes),
-                1.0,
-                1e9,
-            )?;
+            let spec = sections.shared_prefix.ok_or_else(|| missing("shared_prefix"))?;
+            between(&format!("{at}.shared_prefix.prefixes"), f64::from(spec.prefixes), 1.0, 1e9)?;
             not_negative(&format!("{at}.shared_prefix.zipf"), spec.zipf)?;
             lengths(
                 at,
                 "shared_prefix",
-                &[
-                    ("prefix", &spec.prefix),
-                    ("question", &spec.question),
-                    ("output", &spec.output),
-                ],
+                &[("prefix", &spec.prefix), ("question", &spec.question), ("output", &spec.output)],
             )
         }
         WorkloadKind::MultiTurn => {
@@ -285,19 +226,9 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         }
         WorkloadKind::Similar => {
             let spec = sections.similar.ok_or_else(|| missing("similar"))?;
-            between(
-                &format!("{at}.similar.families"),
-                f64::from(spec.families),
-                1.0,
-                1e9,
-            )?;
+            between(&format!("{at}.similar.families"), f64::from(spec.families), 1.0, 1e9)?;
             not_negative(&format!("{at}.similar.zipf"), spec.zipf)?;
-            between(
-                &format!("{at}.similar.differs_at"),
-                spec.differs_at,
-                0.0,
-                1.0,
-            )?;
+            between(&format!("{at}.similar.differs_at"), spec.differs_at, 0.0, 1.0)?;
             lengths(
                 at,
                 "similar",
@@ -310,20 +241,11 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         }
         WorkloadKind::Diverse => {
             let spec = sections.diverse.ok_or_else(|| missing("diverse"))?;
-            lengths(
-                at,
-                "diverse",
-                &[("prompt", &spec.prompt), ("output", &spec.output)],
-            )
+            lengths(at, "diverse", &[("prompt", &spec.prompt), ("output", &spec.output)])
         }
         WorkloadKind::Agentic => {
             let spec = sections.agentic.ok_or_else(|| missing("agentic"))?;
-            between(
-                &format!("{at}.agentic.agents"),
-                f64::from(spec.agents),
-                1.0,
-                1e9,
-            )?;
+            between(&format!("{at}.agentic.agents"), f64::from(spec.agents), 1.0, 1e9)?;
             not_negative(&format!("{at}.agentic.zipf"), spec.zipf)?;
             between(
                 &format!("{at}.agentic.sub_agent_probability"),
@@ -351,8 +273,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
 }
 
 fn lengths(at: &str, section: &str, laws: &[(&str, &Law)]) -> Check {
-    laws.iter()
-        .try_for_each(|(name, spec)| law(&format!("{at}.{section}.{name}"), spec))
+    laws.iter().try_for_each(|(name, spec)| law(&format!("{at}.{section}.{name}"), spec))
 }
 
 fn law(key: &str, law: &Law) -> Check {
@@ -381,18 +302,12 @@ fn law(key: &str, law: &Law) -> Check {
             if values.is_empty() {
                 return Err(format!("{key}.values is empty; give at least one value"));
             }
-            values
-                .iter()
-                .try_for_each(|entry| value("values", *entry))?;
-            weights
-                .iter()
-                .try_for_each(|entry| not_negative(&format!("{key}.weights"), *entry))?;
+            values.iter().try_for_each(|entry| value("values", *entry))?;
+            weights.iter().try_for_each(|entry| not_negative(&format!("{key}.weights"), *entry))?;
             if !weights.is_empty()
                 && (weights.len() != values.len() || weights.iter().sum::<f64>() <= 0.0)
             {
-                return Err(format!(
-                    "{key}.weights needs one weight per value, not all 0"
-                ));
+                return Err(format!("{key}.weights needs one weight per value, not all 0"));
             }
             Ok(())
         }
@@ -403,16 +318,10 @@ fn arrival(arrival: &ArrivalSpec, kind: WorkloadKind) -> Check {
     let rate = |name: &str, rate: f64| positive(&format!("workload.arrival.{name}"), rate);
     match arrival {
         ArrivalSpec::Constant { rate: r } | ArrivalSpec::Poisson { rate: r } => rate("rate", *r),
-        ArrivalSpec::Gamma {
-            rate: r,
-            burstiness,
-        } => rate("rate", *r).and(rate("burstiness", *burstiness)),
-        ArrivalSpec::OnOff {
-            rate: r,
-            off_rate,
-            on,
-            off,
-        } => {
+        ArrivalSpec::Gamma { rate: r, burstiness } => {
+            rate("rate", *r).and(rate("burstiness", *burstiness))
+        }
+        ArrivalSpec::OnOff { rate: r, off_rate, on, off } => {
             rate("rate", *r)?;
             not_negative("workload.arrival.off_rate", *off_rate)?;
             if on.0 == 0 || off.0 == 0 {
@@ -420,11 +329,7 @@ fn arrival(arrival: &ArrivalSpec, kind: WorkloadKind) -> Check {
             }
             Ok(())
         }
-        ArrivalSpec::Ramp {
-            from_rate,
-            to_rate,
-            over,
-        } => {
+        ArrivalSpec::Ramp { from_rate, to_rate, over } => {
             not_negative("workload.arrival.from_rate", *from_rate)?;
             rate("to_rate", *to_rate)?;
             if over.0 == 0 {
@@ -432,15 +337,13 @@ fn arrival(arrival: &ArrivalSpec, kind: WorkloadKind) -> Check {
             }
             Ok(())
         }
-        ArrivalSpec::Closed { concurrency } => between(
-            "workload.arrival.concurrency",
-            f64::from(*concurrency),
-            1.0,
-            1e9,
-        ),
-        ArrivalSpec::Timestamps if kind != WorkloadKind::Trace => Err(
-            "workload.arrival.process = \"timestamps\" needs a trace; name another process".into(),
-        ),
+        ArrivalSpec::Closed { concurrency } => {
+            between("workload.arrival.concurrency", f64::from(*concurrency), 1.0, 1e9)
+        }
+        ArrivalSpec::Timestamps if kind != WorkloadKind::Trace => {
+            Err("workload.arrival.process = \"timestamps\" needs a trace; name another process"
+                .into())
+        }
         ArrivalSpec::Timestamps => Ok(()),
     }
 }

@@ -168,20 +168,7 @@ mod tests {
             weights_gib: 14.96,
         };
         let blocks = kv_blocks(&gpu, &model, 16);
-        assert!(
-            (26_000..26_600).contains(&blocks),
-            "{blocks}, reference about 26.3k"
-        );
-        assert_eq!(
-            kv_blocks(
-                &GpuSpec {
-                    memory_gib: 16.0,
-                    ..gpu
-                },
-                &model,
-                16
-            ),
-            0
-        );
+        assert!((26_000..26_600).contains(&blocks), "{blocks}, reference about 26.3k");
+        assert_eq!(kv_blocks(&GpuSpec { memory_gib: 16.0, ..gpu }, &model, 16), 0);
     }
 }

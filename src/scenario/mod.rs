@@ -60,10 +60,7 @@ pub struct OutputSpec {
 
 impl Default for OutputSpec {
     fn default() -> Self {
-        OutputSpec {
-            plots: true,
-            decisions: false,
-        }
+        OutputSpec { plots: true, decisions: false }
     }
 }
 
@@ -102,31 +99,32 @@ impl Slo {
                 "itl" => slo.itl_ms = Some(limit),
                 "e2e" => slo.e2e_ms = Some(limit),
                 _ => {
-                    return Err(Error::input(format!(
-                        "slo: \"{name}\" is not known; {cure}"
-                    )));
+                    return Err(Error::input(format!("slo: \"{name}\" is not known; {cure}")));
                 }
             }
         }
         if slo == Slo::default() {
-            return Err(Error::input(
-                "slo: nothing given; write for example --slo \"ttft:500\"",
-            ));
+            return Err(Error::input("slo: nothing given; write for example --slo \"ttft:500\""));
         }
         Ok(slo)
     }
 }
 
+impl Slo {
+    /// Whether a request with these milliseconds meets every limit given; one without a time per
+    /// output token (a single token) meets that limit.
+    pub fn met(&self, ttft_ms: f64, tpot_ms: Option<f64>, e2e_ms: f64) -> bool {
+        let within = |limit: Option<f64>, value: f64| limit.is_none_or(|limit| value <= limit);
+        within(self.ttft_ms, ttft_ms)
+            && within(self.itl_ms, tpot_ms.unwrap_or(0.0))
+            && within(self.e2e_ms, e2e_ms)
+    }
+}
+
 /// The workloads that come with the program: name, scenario text.
 pub const BUNDLED: &[(&str, &str)] = &[
-    (
-        "shared-prefix",
-        include_str!("../../workloads/shared-prefix.toml"),
-    ),
-    (
-        "multi-turn",
-        include_str!("../../workloads/multi-turn.toml"),
-    ),
+    ("shared-prefix", include_str!("../../workloads/shared-prefix.toml")),
+    ("multi-turn", include_str!("../../workloads/multi-turn.toml")),
     ("similar", include_str!("../../workloads/similar.toml")),
     ("diverse", include_str!("../../workloads/diverse.toml")),
     ("agentic", include_str!("../../workloads/agentic.toml")),
@@ -175,15 +173,9 @@ impl Draft {
     /// Where it is no TOML: the line and what was expected there.
     pub fn parse(text: &str, origin: &str) -> Result<Draft> {
         let table = text.parse::<Table>().map_err(|why| {
-            Error::input(format!(
-                "{origin} is not valid TOML: {}",
-                one_line(&why.to_string())
-            ))
+            Error::input(format!("{origin} is not valid TOML: {}", one_line(&why.to_string())))
         })?;
-        Ok(Draft {
-            table,
-            origin: origin.into(),
-        })
+        Ok(Draft { table, origin: origin.into() })
     }
 
     /// Overrides one dotted key.
@@ -200,9 +192,7 @@ impl Draft {
                 .or_insert_with(|| Value::Table(Table::new()))
                 .as_table_mut()
                 .ok_or_else(|| {
-                    Error::input(format!(
-                        "--set {key}: \"{part}\" is no section of a scenario"
-                    ))
+                    Error::input(format!("--set {key}: \"{part}\" is no section of a scenario"))
                 })?;
         }
         table.insert(last.into(), value);
@@ -256,10 +246,7 @@ fn split_modes(table: &mut Table) {
         return;
     };
     if let Some(Value::String(text)) = router.get("mode") {
-        let modes = text
-            .split(',')
-            .map(|mode| Value::String(mode.trim().into()))
-            .collect();
+        let modes = text.split(',').map(|mode| Value::String(mode.trim().into())).collect();
         router.insert("mode".into(), Value::Array(modes));
     }
 }
@@ -270,10 +257,7 @@ fn explain(why: &toml::de::Error, text: &str) -> String {
     let place = why.span().map_or(String::new(), |span| {
         let before = &text[..span.start.min(text.len())];
         let section = before.lines().rev().find(|line| line.starts_with('['));
-        let line = text[before.rfind('\n').map_or(0, |at| at + 1)..]
-            .lines()
-            .next()
-            .unwrap_or("");
+        let line = text[before.rfind('\n').map_or(0, |at| at + 1)..].lines().next().unwrap_or("");
         let line = if line.starts_with('[') { "" } else { line };
         format!("{} {line}: ", section.unwrap_or("(top)"))
     });
@@ -294,11 +278,7 @@ fn unknown_name(message: &str) -> Option<(String, Vec<String>)> {
 }
 
 fn one_line(text: &str) -> String {
-    text.lines()
-        .map(str::trim)
-        .filter(|line| !line.is_empty())
-        .collect::<Vec<_>>()
-        .join(" ")
+    text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 
 impl Scenario {

@@ -4,10 +4,7 @@ use super::*;
 fn every_bundled_workload_is_valid_and_survives_being_written_and_read() {
     for (name, _) in BUNDLED {
         let scenario = Draft::load(name).unwrap().finish().unwrap();
-        let again = Draft::parse(&scenario.to_toml(), "resolved")
-            .unwrap()
-            .finish()
-            .unwrap();
+        let again = Draft::parse(&scenario.to_toml(), "resolved").unwrap().finish().unwrap();
         assert_eq!(scenario, again, "{name}");
     }
 }
@@ -17,10 +14,7 @@ fn unknown_keys_are_refused_with_the_nearest_known_name() {
     let mut draft = Draft::load("diverse").unwrap();
     draft.set_text("cluster.blok_tokens=16").unwrap();
     let why = draft.finish().unwrap_err().to_string();
-    assert!(
-        why.contains("blok_tokens") && why.contains("did you mean \"block_tokens\"?"),
-        "{why}"
-    );
+    assert!(why.contains("blok_tokens") && why.contains("did you mean \"block_tokens\"?"), "{why}");
 }
 
 #[test]

@@ -61,10 +61,7 @@ pub fn build(preset: &Preset, cluster: &ClusterSpec, kv_blocks: u32) -> Box<dyn 
     if cluster.host_ms == 0.0 {
         return model;
     }
-    Box::new(WithHost {
-        model,
-        host: Nanos::from_ms_f64(cluster.host_ms),
-    })
+    Box::new(WithHost { model, host: Nanos::from_ms_f64(cluster.host_ms) })
 }
 
 /// The preset a scenario names: built in, or a file.

@@ -153,7 +153,7 @@ impl<'a> Simulation<'a> {
             events_wanted: needs.index == crate::router::IndexSource::Events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
-            recorder: Recorder::new(workers, setup.slo),
+            recorder: setup.recorder(),
             routers,
             setup,
             sink,
@@ -207,7 +207,8 @@ impl<'a> Simulation<'a> {
         }
         let prompt_blocks = request.prompt_tokens / self.setup.scenario.cluster.block_tokens;
         let prompt_runs = runs_within(&runs, prompt_blocks);
-        record.ceiling_tokens = self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
+        record.ceiling_tokens =
+            self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
         self.route(&mut record, &runs, prompt_runs, prompt_blocks)?;
         let worker = record.worker.expect("it was just routed") as usize;
         self.workers[worker].enqueue(Sequence::new(record, runs));
@@ -245,9 +246,11 @@ impl<'a> Simulation<'a> {
         record.predicted_overlap_blocks = decision.predicted_overlap;
         self.recorder.decided(record);
         if wanted {
-            let truth: Vec<u32> =
-                (0..self.workers.len()).map(|worker| self.overlaps[self.cache_of(worker)]).collect();
-            let view = DecisionView { request: record, prompt_blocks, decision: &decision, truth: &truth };
+            let truth: Vec<u32> = (0..self.workers.len())
+                .map(|worker| self.overlaps[self.cache_of(worker)])
+                .collect();
+            let view =
+                DecisionView { request: record, prompt_blocks, decision: &decision, truth: &truth };
             self.sink.decision(&view)?;
         }
         Ok(())
@@ -276,7 +279,7 @@ impl<'a> Simulation<'a> {
                 self.pending_events[worker].push(event);
             }
         }
-        self.recorder.step_began(worker, self.now, &self.workers[worker].report);
+        self.record_step(worker);
         let Some(duration) = duration else {
             if self.workers[worker].has_work() {
                 self.stalled.push(worker as u32);
@@ -289,11 +292,25 @@ impl<'a> Simulation<'a> {
         self.queue.push(end, Event::StepEnd { worker: worker as u32 });
     }
 
+    fn record_step(&mut self, worker: usize) {
+        let report = &self.workers[worker].report;
+        self.recorder.preempted(worker, report.preempted);
+        for new in &report.admitted {
+            self.recorder.admitted(
+                worker,
+                self.now,
+                new.arrival,
+                new.prompt_tokens,
+                new.hit_tokens,
+            );
+        }
+    }
+
     fn end_step(&mut self, worker: usize) -> Result<()> {
         let cache = self.cache_of(worker);
         self.workers[worker].end_step(self.now, &mut self.caches[cache]);
         let mut report = std::mem::take(&mut self.workers[worker].report);
-        self.recorder.gaps(&report.gaps);
+        report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
         for id in &report.first_tokens {
             self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
         }
@@ -363,8 +380,9 @@ impl<'a> Simulation<'a> {
             self.recorder.ended(record);
             self.sink.request(record)?;
         }
-        let evicted = self.caches.iter().map(BlockCache::evicted).sum();
-        Ok(self.recorder.finish(&self.setup.mode, self.setup.seed, self.block_tokens(), self.now, evicted))
+        let evicted: Vec<u64> = self.caches.iter().map(BlockCache::evicted).collect();
+        let Setup { mode, seed, .. } = self.setup;
+        Ok(self.recorder.finish(mode, *seed, self.now, &evicted))
     }
 }
 

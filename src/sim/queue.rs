@@ -40,10 +40,7 @@ impl<E> Ord for Entry<E> {
 
 impl<E: Ranked> Default for EventQueue<E> {
     fn default() -> Self {
-        EventQueue {
-            heap: BinaryHeap::new(),
-            inserted: 0,
-        }
+        EventQueue { heap: BinaryHeap::new(), inserted: 0 }
     }
 }
 
@@ -51,24 +48,17 @@ impl<E: Ranked> EventQueue<E> {
     /// Schedules an event.
     pub fn push(&mut self, at: Nanos, event: E) {
         self.inserted += 1;
-        self.heap.push(Reverse(Entry {
-            key: (at, event.rank(), self.inserted),
-            event,
-        }));
+        self.heap.push(Reverse(Entry { key: (at, event.rank(), self.inserted), event }));
     }
 
     /// Time and rank of the next event.
     pub fn peek(&self) -> Option<(Nanos, u8)> {
-        self.heap
-            .peek()
-            .map(|Reverse(entry)| (entry.key.0, entry.key.1))
+        self.heap.peek().map(|Reverse(entry)| (entry.key.0, entry.key.1))
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
-        self.heap
-            .pop()
-            .map(|Reverse(entry)| (entry.key.0, entry.event))
+        self.heap.pop().map(|Reverse(entry)| (entry.key.0, entry.event))
     }
 }
 

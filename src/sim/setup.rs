@@ -4,9 +4,10 @@ use super::latency::{self, LatencyModel, Preset};
 use super::worker::WorkerConfig;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
+use crate::metrics::recorder::Recorder;
 use crate::router::frontend::ClusterFacts;
 use crate::router::{self, Frontend};
-use crate::scenario::{ClusterSpec, Scenario, Slo, cluster};
+use crate::scenario::{ArrivalSpec, ClusterSpec, Scenario, Slo, cluster};
 
 /// One router and one seed of a scenario, checked: building its parts cannot fail.
 #[derive(Clone, Debug)]
@@ -82,6 +83,11 @@ impl Setup {
         self.scenario.cluster.workers as usize
     }
 
+    pub(super) fn recorder(&self) -> Recorder {
+        let open_loop = !matches!(self.scenario.workload.arrival, Some(ArrivalSpec::Closed { .. }));
+        Recorder::new(self.workers(), self.scenario.cluster.block_tokens, self.slo, open_loop)
+    }
+
     /// Whether a request can ever fit: all but its last token must have KV.
     pub fn fits(&self, prompt_tokens: u32, output_tokens: u32) -> bool {
         let tokens = u64::from(prompt_tokens) + u64::from(output_tokens) - 1;
@@ -118,7 +124,8 @@ impl Setup {
         };
         (0..spec.replicas)
             .map(|replica| {
-                let policy = router::build(&self.mode, spec).expect("checked when the set-up was made");
+                let policy =
+                    router::build(&self.mode, spec).expect("checked when the set-up was made");
                 Frontend::new(policy, &spec.kv, facts, self.seed, replica)
             })
             .collect()

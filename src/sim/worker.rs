@@ -162,10 +162,8 @@ impl Worker {
         latency: &dyn LatencyModel,
     ) -> Option<Nanos> {
         self.report.clear();
-        let mut step = Step {
-            budget: self.config.max_batched_tokens,
-            shape: BatchShape::default(),
-        };
+        let mut step =
+            Step { budget: self.config.max_batched_tokens, shape: BatchShape::default() };
         self.schedule_running(&mut step, cache);
         if self.report.preempted == 0 {
             self.admit_waiting(&mut step, now, cache);
@@ -211,10 +209,7 @@ impl Worker {
     }
 
     fn preempt_latest(&mut self, cache: &mut BlockCache) {
-        let mut victim = self
-            .running
-            .pop()
-            .expect("the request that lacks a block is running");
+        let mut victim = self.running.pop().expect("the request that lacks a block is running");
         cache.release(std::mem::take(&mut victim.lease));
         victim.computed = 0;
         victim.record.preemptions += 1;
@@ -291,20 +286,14 @@ impl Worker {
     /// Takes every request still here, for a run that was interrupted.
     pub fn abandon(&mut self) -> Vec<RequestRecord> {
         let running = self.running.drain(..);
-        running
-            .chain(self.waiting.drain(..))
-            .map(|sequence| sequence.record)
-            .collect()
+        running.chain(self.waiting.drain(..)).map(|sequence| sequence.record).collect()
     }
 }
 
 impl WorkerConfig {
     /// Blocks that hold `tokens` tokens, and how many of them are full.
     fn blocks_of(&self, tokens: u32) -> (u32, u32) {
-        (
-            tokens.div_ceil(self.block_tokens),
-            tokens / self.block_tokens,
-        )
+        (tokens.div_ceil(self.block_tokens), tokens / self.block_tokens)
     }
 }
 
@@ -337,8 +326,7 @@ impl Step {
     fn add_as_mocker(&mut self, sequence: &Sequence, new: u32) {
         let (computed, prompt) = (sequence.computed, sequence.record.prompt_tokens);
         if computed < prompt {
-            self.shape
-                .prefill(computed, (computed + new).min(prompt) - computed);
+            self.shape.prefill(computed, (computed + new).min(prompt) - computed);
         }
         if sequence.generated > 0 && computed + new == sequence.known() {
             self.shape.decode(sequence.known());

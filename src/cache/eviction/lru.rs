@@ -16,12 +16,7 @@ pub struct Lru {
 
 impl Default for Lru {
     fn default() -> Self {
-        Lru {
-            links: vec![Link {
-                before: 0,
-                after: 0,
-            }],
-        }
+        Lru { links: vec![Link { before: 0, after: 0 }] }
     }
 }
 
@@ -29,19 +24,10 @@ impl Eviction for Lru {
     fn released(&mut self, block: u32) {
         let at = block + 1;
         if self.links.len() <= at as usize {
-            self.links.resize(
-                at as usize + 1,
-                Link {
-                    before: 0,
-                    after: 0,
-                },
-            );
+            self.links.resize(at as usize + 1, Link { before: 0, after: 0 });
         }
         let last = self.links[0].before;
-        self.links[at as usize] = Link {
-            before: last,
-            after: 0,
-        };
+        self.links[at as usize] = Link { before: last, after: 0 };
         self.links[last as usize].after = at;
         self.links[0].before = at;
     }

@@ -59,9 +59,7 @@ impl LatencyModel for Linear {
             + spec.decode_seq_ms * batch.decode_seqs as f64
             + spec.decode_context_ms * batch.decode_context as f64;
         if batch.prefill_tokens > 0 {
-            let paid = batch
-                .prefill_tokens
-                .saturating_sub(spec.prefill_free_tokens);
+            let paid = batch.prefill_tokens.saturating_sub(spec.prefill_free_tokens);
             ms += spec.prefill_step_ms
                 + spec.prefill_token_ms * paid as f64
                 + spec.prefill_attention_ms * (batch.prefill_attention_x2 as f64 / 2.0);

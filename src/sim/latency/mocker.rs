@@ -45,9 +45,7 @@ mod tests {
 
     #[test]
     fn the_recorded_times_come_out() {
-        let model = Mocker {
-            capacity_tokens: 16 * 1024,
-        };
+        let model = Mocker { capacity_tokens: 16 * 1024 };
         let mut batch = BatchShape::default();
         batch.prefill(0, 1000);
         assert_eq!(model.step(&batch), Nanos(32_105_859));

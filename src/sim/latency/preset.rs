@@ -79,9 +79,9 @@ fn read(path: &Path) -> Result<Preset> {
     }
     let preset = file.preset.remove(0);
     match &preset.model {
-        ModelKind::Linear(spec) if !spec.is_valid() => Err(wrong(
-            "coefficients must be finite numbers, 0 or more".into(),
-        )),
+        ModelKind::Linear(spec) if !spec.is_valid() => {
+            Err(wrong("coefficients must be finite numbers, 0 or more".into()))
+        }
         _ => Ok(preset),
     }
 }

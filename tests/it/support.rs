@@ -1,0 +1,61 @@
+//! What several test modules share.
+
+use kvroute::error::Result;
+use kvroute::prompt::Segment;
+use kvroute::request::{Request, RequestId, RequestRecord};
+use kvroute::scenario::{Draft, Scenario};
+use kvroute::sim::Sink;
+use kvroute::units::Nanos;
+use kvroute::workload::Source;
+use std::collections::VecDeque;
+use std::path::PathBuf;
+
+/// A file of the shared data, or `None` with a loud note where it is absent.
+pub fn shared(path: &str) -> Option<PathBuf> {
+    let full = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../shared").join(path);
+    if full.exists() {
+        return Some(full);
+    }
+    eprintln!("SKIPPED: ../shared/{path} is absent, so this test has checked nothing");
+    None
+}
+
+/// A scenario of one kind of workload, with overrides `key=value`.
+pub fn scenario(workload: &str, overrides: &[&str]) -> Scenario {
+    let mut draft = Draft::load(workload).unwrap();
+    overrides.iter().for_each(|assignment| draft.set_text(assignment).unwrap());
+    draft.finish().unwrap()
+}
+
+/// Requests from a list, in order.
+pub struct ListSource(pub VecDeque<Request>);
+
+impl Source for ListSource {
+    fn next_arrival(&mut self) -> Result<Option<Nanos>> {
+        Ok(self.0.front().map(|request| request.arrival))
+    }
+
+    fn take(&mut self) -> Result<Request> {
+        Ok(self.0.pop_front().unwrap())
+    }
+
+    fn on_complete(&mut self, _id: RequestId, _now: Nanos) {}
+}
+
+/// A request of `prompt` segments and `output` tokens of its own.
+pub fn request(id: RequestId, arrival: Nanos, mut segments: Vec<Segment>, output: u32) -> Request {
+    let prompt_tokens = segments.iter().map(|segment| segment.tokens).sum();
+    segments.push(Segment { content: kvroute::prompt::mix(&[0x6f75_7470, id]), tokens: output });
+    Request { id, session: id, turn: 0, arrival, segments, prompt_tokens, output_tokens: output }
+}
+
+/// Keeps every record.
+#[derive(Default)]
+pub struct Records(pub Vec<RequestRecord>);
+
+impl Sink for Records {
+    fn request(&mut self, record: &RequestRecord) -> Result<()> {
+        self.0.push(record.clone());
+        Ok(())
+    }
+}
