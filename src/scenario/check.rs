@@ -182,6 +182,13 @@ fn workload(workload: &WorkloadSpec) -> Check {
     if workload.trace.is_some() {
         return Err("workload.trace is given, but workload.kind is not \"trace\"".into());
     }
+    if workload.speedup != 1.0 {
+        return Err(
+            "workload.speedup divides the times of a trace, and this workload is none; \
+             raise workload.arrival.rate instead"
+                .into(),
+        );
+    }
     if workload.requests.is_none() {
         return Err(
             "workload.requests is missing; say how many requests, for example --num-requests 1000"
@@ -256,7 +263,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
                 1.0,
                 1e9,
             )?;
-            not_negative(&format!("{at}.shared_prefix.zipf"), spec.zipf)?;
+            between(&format!("{at}.shared_prefix.zipf"), spec.zipf, 0.0, 100.0)?;
             lengths(
                 at,
                 "shared_prefix",
@@ -269,7 +276,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         }
         WorkloadKind::MultiTurn => {
             let spec = sections.multi_turn.ok_or_else(|| missing("multi_turn"))?;
-            not_negative(&format!("{at}.multi_turn.zipf"), spec.zipf)?;
+            between(&format!("{at}.multi_turn.zipf"), spec.zipf, 0.0, 100.0)?;
             law(&format!("{at}.multi_turn.think_time"), &spec.think_time)?;
             lengths(
                 at,
@@ -291,7 +298,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
                 1.0,
                 1e9,
             )?;
-            not_negative(&format!("{at}.similar.zipf"), spec.zipf)?;
+            between(&format!("{at}.similar.zipf"), spec.zipf, 0.0, 100.0)?;
             between(
                 &format!("{at}.similar.differs_at"),
                 spec.differs_at,
@@ -324,7 +331,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
                 1.0,
                 1e9,
             )?;
-            not_negative(&format!("{at}.agentic.zipf"), spec.zipf)?;
+            between(&format!("{at}.agentic.zipf"), spec.zipf, 0.0, 100.0)?;
             between(
                 &format!("{at}.agentic.sub_agent_probability"),
                 spec.sub_agent_probability,
@@ -342,6 +349,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
                     ("tool_result", &spec.tool_result),
                     ("output", &spec.output),
                     ("sub_agents", &spec.sub_agents),
+                    ("sub_task", &spec.sub_task),
                     ("sub_agent_steps", &spec.sub_agent_steps),
                 ],
             )
