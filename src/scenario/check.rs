@@ -134,6 +134,11 @@ fn workload(workload: &WorkloadSpec) -> Check {
     if workload.trace.is_some() {
         return Err("workload.trace is given, but workload.kind is not \"trace\"".into());
     }
+    if workload.speedup != 1.0 {
+        return Err("workload.speedup divides the times of a trace, and this workload is none; \
+             raise workload.arrival.rate instead"
+            .into());
+    }
     if workload.requests.is_none() {
         return Err(
             "workload.requests is missing; say how many requests, for example --num-requests 1000"
@@ -201,7 +206,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         WorkloadKind::SharedPrefix => {
             let spec = sections.shared_prefix.ok_or_else(|| missing("shared_prefix"))?;
             between(&format!("{at}.shared_prefix.prefixes"), f64::from(spec.prefixes), 1.0, 1e9)?;
-            not_negative(&format!("{at}.shared_prefix.zipf"), spec.zipf)?;
+            between(&format!("{at}.shared_prefix.zipf"), spec.zipf, 0.0, 100.0)?;
             lengths(
                 at,
                 "shared_prefix",
@@ -210,7 +215,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         }
         WorkloadKind::MultiTurn => {
             let spec = sections.multi_turn.ok_or_else(|| missing("multi_turn"))?;
-            not_negative(&format!("{at}.multi_turn.zipf"), spec.zipf)?;
+            between(&format!("{at}.multi_turn.zipf"), spec.zipf, 0.0, 100.0)?;
             law(&format!("{at}.multi_turn.think_time"), &spec.think_time)?;
             lengths(
                 at,
@@ -227,7 +232,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         WorkloadKind::Similar => {
             let spec = sections.similar.ok_or_else(|| missing("similar"))?;
             between(&format!("{at}.similar.families"), f64::from(spec.families), 1.0, 1e9)?;
-            not_negative(&format!("{at}.similar.zipf"), spec.zipf)?;
+            between(&format!("{at}.similar.zipf"), spec.zipf, 0.0, 100.0)?;
             between(&format!("{at}.similar.differs_at"), spec.differs_at, 0.0, 1.0)?;
             lengths(
                 at,
@@ -246,7 +251,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
         WorkloadKind::Agentic => {
             let spec = sections.agentic.ok_or_else(|| missing("agentic"))?;
             between(&format!("{at}.agentic.agents"), f64::from(spec.agents), 1.0, 1e9)?;
-            not_negative(&format!("{at}.agentic.zipf"), spec.zipf)?;
+            between(&format!("{at}.agentic.zipf"), spec.zipf, 0.0, 100.0)?;
             between(
                 &format!("{at}.agentic.sub_agent_probability"),
                 spec.sub_agent_probability,
@@ -264,6 +269,7 @@ fn generator(at: &str, kind: WorkloadKind, sections: &Sections) -> Check {
                     ("tool_result", &spec.tool_result),
                     ("output", &spec.output),
                     ("sub_agents", &spec.sub_agents),
+                    ("sub_task", &spec.sub_task),
                     ("sub_agent_steps", &spec.sub_agent_steps),
                 ],
             )

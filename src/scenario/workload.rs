@@ -17,7 +17,7 @@ pub struct WorkloadSpec {
     /// trace without it keeps its own timestamps.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrival: Option<ArrivalSpec>,
-    /// Trace times are divided by this; finite, > 0.
+    /// Trace times (starts, offsets, recorded pauses) are divided by this; finite, > 0. Traces only.
     #[serde(default = "one")]
     pub speedup: f64,
     /// Trace file.
@@ -163,7 +163,7 @@ pub enum Law {
         /// The value.
         value: f64,
     },
-    /// Every whole number from `low` to `high`, both included, equally likely.
+    /// Every whole number from `low` to `high`, both included, equally likely; times: every value.
     Uniform {
         /// Least.
         low: f64,
@@ -208,7 +208,7 @@ pub enum Law {
 pub struct SharedPrefixSpec {
     /// Number of different system prompts, ≥ 1.
     pub prefixes: u32,
-    /// Zipf exponent of their popularity; 0 = all equally popular.
+    /// Zipf exponent of their popularity, 0 to 100; 0 = all equally popular.
     pub zipf: f64,
     /// Length of a system prompt, tokens (drawn once per prompt).
     pub prefix: Law,
@@ -225,12 +225,12 @@ pub struct MultiTurnSpec {
     /// Number of different system prompts that sessions begin with; 0 = none.
     #[serde(default)]
     pub prefixes: u32,
-    /// Zipf exponent of their popularity.
+    /// Zipf exponent of their popularity, 0 to 100; 0 = all equally popular.
     #[serde(default)]
     pub zipf: f64,
     /// Length of a system prompt, tokens (ignored when `prefixes` = 0).
     pub prefix: Law,
-    /// Turns in a session, ≥ 1.
+    /// Turns in a session, 1 to 1,000 (cut to that).
     pub turns: Law,
     /// New user text in the first turn, tokens.
     pub first: Law,
@@ -248,13 +248,13 @@ pub struct MultiTurnSpec {
 pub struct SimilarSpec {
     /// Number of families, ≥ 1.
     pub families: u32,
-    /// Zipf exponent of their popularity.
+    /// Zipf exponent of their popularity, 0 to 100; 0 = all equally popular.
     pub zipf: f64,
     /// Prompt length of a family, tokens (drawn once per family).
     pub prompt: Law,
-    /// Where members differ, as a fraction of the prompt: 0 = at once, 1 = only at the very end.
+    /// Where members differ, as a fraction of the prompt: 0 = at once, 1 = only after its end.
     pub differs_at: f64,
-    /// Length of the stretch that differs, tokens.
+    /// Length of the stretch that differs, tokens; it replaces as much of the family's text.
     pub difference: Law,
     /// Output length, tokens.
     pub output: Law,
@@ -276,13 +276,13 @@ pub struct DiverseSpec {
 pub struct AgenticSpec {
     /// Number of different agents (system prompt and tool definitions), ≥ 1.
     pub agents: u32,
-    /// Zipf exponent of their popularity.
+    /// Zipf exponent of their popularity, 0 to 100; 0 = all equally popular.
     pub zipf: f64,
     /// Length of an agent's system prompt and tools, tokens.
     pub prefix: Law,
     /// Length of the task, tokens.
     pub task: Law,
-    /// Steps of the tool loop, ≥ 1.
+    /// Steps of the tool loop, 1 to 1,000 (cut to that).
     pub steps: Law,
     /// Length of a tool result, tokens.
     pub tool_result: Law,
@@ -292,9 +292,11 @@ pub struct AgenticSpec {
     pub tool_time: Law,
     /// Probability that a step starts sub-agents instead of a plain tool, 0 to 1.
     pub sub_agent_probability: f64,
-    /// Sub-agents started together, ≥ 1.
+    /// Sub-agents started together, 1 to 1,000 (cut to that).
     pub sub_agents: Law,
-    /// Steps of a sub-agent, ≥ 1.
+    /// Length of the instruction a sub-agent gets after the shared prefix and task, tokens.
+    pub sub_task: Law,
+    /// Steps of a sub-agent, 1 to 1,000 (cut to that).
     pub sub_agent_steps: Law,
 }
 

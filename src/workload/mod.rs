@@ -9,7 +9,13 @@ use crate::prompt::Segment;
 use crate::request::{Request, RequestId};
 use crate::units::Nanos;
 
+pub mod arrival;
+pub mod driver;
+pub mod generate;
+pub mod law;
 pub mod trace;
+
+pub use driver::build;
 
 /// Requests in order of arrival; later arrivals may depend on completions.
 pub trait Source: Send {
