@@ -1,0 +1,56 @@
+//! Command line: options are turned into a scenario; the library does the rest.
+
+mod init;
+mod machine;
+mod presets;
+mod progress;
+mod scenario_args;
+mod simulate;
+
+use clap::{Parser, Subcommand};
+use kvroute::error::Error;
+
+/// Will KV-cache-aware routing help my workload, how do I tune it, and why did a request go where
+/// it went? A discrete-event simulator and benchmark of KV-cache-aware request routing.
+#[derive(Parser)]
+#[command(name = "kvroute", version, propagate_version = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Run one workload under one or more routers and compare them
+    Simulate(Box<simulate::SimulateArgs>),
+    /// Print a commented scenario file to start from
+    Init(init::InitArgs),
+    /// List latency presets, their source, error and KV capacity
+    Presets,
+}
+
+/// Parses the command line and does what it says.
+pub fn run() -> anyhow::Result<()> {
+    match Cli::parse().command {
+        Command::Simulate(args) => simulate::exec(&args),
+        Command::Init(args) => init::exec(&args),
+        Command::Presets => presets::exec(),
+    }
+}
+
+/// 2 for what the user can mend, 1 for a run that failed.
+pub fn exit_code(why: &anyhow::Error) -> u8 {
+    match why.downcast_ref::<Error>() {
+        Some(Error::Input(_)) => 2,
+        _ => 1,
+    }
+}
+
+/// Writes to stdout; a reader that has gone away (`| head`) is no failure.
+fn print(text: &str) -> anyhow::Result<()> {
+    use std::io::Write;
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(why) if why.kind() != std::io::ErrorKind::BrokenPipe => Err(why.into()),
+        _ => Ok(()),
+    }
+}

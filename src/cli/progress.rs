@@ -1,0 +1,48 @@
+//! The progress bar, and Ctrl-C.
+
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
+use kvroute::sim::Control;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::thread;
+use std::time::Duration;
+
+/// Ctrl-C ends the runs with what they have; a second one ends the program at once.
+pub fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
+    let control = Arc::clone(control);
+    ctrlc::set_handler(move || {
+        if control.stop.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("kvroute: stopping; what is done so far will be written (Ctrl-C again to quit now)");
+    })?;
+    Ok(())
+}
+
+/// Runs `work` under a bar over `total` requests; the bar is silent where stderr is no terminal.
+pub fn with_bar<T>(total: u64, quiet: bool, control: &Control, work: impl FnOnce() -> T) -> T {
+    if quiet {
+        return work();
+    }
+    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
+    let template = "{elapsed:>4} [{wide_bar}] {human_pos}/{human_len} requests, {eta} left";
+    if let Ok(style) = ProgressStyle::with_template(template) {
+        bar.set_style(style);
+    }
+    thread::scope(|scope| {
+        let (finished, watch) = std::sync::mpsc::channel::<()>();
+        scope.spawn({
+            let bar = bar.clone();
+            move || {
+                let tick = Duration::from_millis(100);
+                while watch.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+                    bar.set_position(control.done.load(Ordering::Relaxed));
+                }
+            }
+        });
+        let result = work();
+        drop(finished);
+        bar.finish_and_clear();
+        result
+    })
+}
