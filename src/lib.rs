@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod error;
+pub mod inspect;
 pub mod metrics;
 pub mod prompt;
 pub mod request;
