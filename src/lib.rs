@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod error;
+pub mod inspect;
 pub mod metrics;
 pub mod prompt;
 pub mod report;
