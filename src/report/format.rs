@@ -1,0 +1,83 @@
+//! Numbers and names as people read them: shared by the table, the plots and explanations.
+
+use crate::scenario::{ArrivalSpec, Scenario, WorkloadKind};
+
+/// `value` with `decimals`, thousands separated by commas, never "-0.0".
+pub fn number(value: f64, decimals: usize) -> String {
+    let plain = format!("{:.decimals$}", value.abs());
+    let (whole, fraction) = plain.split_at(plain.find('.').unwrap_or(plain.len()));
+    let is_zero = plain.bytes().all(|byte| matches!(byte, b'0' | b'.'));
+    let sign = if value < 0.0 && !is_zero { "-" } else { "" };
+    let mut grouped = String::new();
+    for (index, digit) in whole.chars().enumerate() {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
+            grouped.push(',');
+        }
+        grouped.push(digit);
+    }
+    format!("{sign}{grouped}{fraction}")
+}
+
+/// `value` with about three significant digits.
+pub fn short(value: f64) -> String {
+    let decimals = match value.abs() {
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        size if size == 0.0 => 0,
+        _ => 2,
+    };
+    number(value, decimals)
+}
+
+/// What the workload is called: its kind, or the name of the trace file.
+pub fn workload_name(scenario: &Scenario) -> String {
+    let workload = &scenario.workload;
+    let trace = workload.trace.as_ref().and_then(|path| path.file_name());
+    match (workload.kind, trace) {
+        (WorkloadKind::Trace, Some(name)) => format!("trace {}", name.to_string_lossy()),
+        (WorkloadKind::Trace, None) => "trace".into(),
+        (WorkloadKind::SharedPrefix, _) => "shared-prefix".into(),
+        (WorkloadKind::MultiTurn, _) => "multi-turn".into(),
+        (WorkloadKind::Similar, _) => "similar".into(),
+        (WorkloadKind::Diverse, _) => "diverse".into(),
+        (WorkloadKind::Agentic, _) => "agentic".into(),
+        (WorkloadKind::Mix, _) => "mix".into(),
+    }
+}
+
+/// When requests or sessions start, in a few words; nothing where a trace keeps its own times.
+pub fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
+    let rate = |rate: f64, how: &str| format!("{} starts/s {how}", short(rate));
+    Some(match arrival? {
+        ArrivalSpec::Constant { rate: r } => rate(*r, "evenly"),
+        ArrivalSpec::Poisson { rate: r } => rate(*r, "poisson"),
+        ArrivalSpec::Gamma { rate: r, .. } => rate(*r, "gamma"),
+        _ => return None,
+    })
+}
+
+/// `a, b and c`.
+pub fn list(words: &[String]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => only.clone(),
+        [first @ .., last] => format!("{} and {last}", first.join(", ")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn numbers_read_well() {
+        assert_eq!(number(1_234_567.8, 0), "1,234,568");
+        assert_eq!(number(-1234.56, 1), "-1,234.6");
+        assert_eq!(number(-0.04, 1), "0.0");
+        assert_eq!(number(999.0, 0), "999");
+        assert_eq!(short(0.1234), "0.12");
+        assert_eq!(short(12.34), "12.3");
+        assert_eq!(short(123.4), "123");
+        assert_eq!(short(0.0), "0");
+    }
+}

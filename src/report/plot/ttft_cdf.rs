@@ -1,0 +1,67 @@
+//! Share of requests whose TTFT was at most x, by router.
+
+use super::PlotRun;
+use super::axis::{Frame, Scale};
+use super::canvas::{self, Canvas, Point};
+use super::style::{Key, legend, marked_line, title};
+use crate::error::Result;
+use crate::stats::quantile;
+
+const SIZE: (u32, u32) = (800, 480);
+/// Points of a curve: more cannot be seen.
+const POINTS: usize = 400;
+
+pub(super) fn draw_cdf(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
+    let width = f64::from(SIZE.0);
+    canvas::draw(SIZE, |canvas| {
+        let top = title(canvas, width, "Time to first token", subtitle)?;
+        let keys: Vec<Key<'_>> = runs
+            .iter()
+            .enumerate()
+            .map(|(index, run)| Key::Router(index, run.label))
+            .collect();
+        let top = legend(canvas, width, top, &keys)?;
+        let curves: Vec<Vec<Point>> = runs.iter().map(|run| curve(&run.ttft_ms)).collect();
+        draw_curves(canvas, top, &curves)
+    })
+}
+
+fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Vec<Point>]) -> Result<()> {
+    let values = || curves.iter().flatten().map(|point| point.0);
+    let low = values().min_by(f64::total_cmp);
+    let high = values().max_by(f64::total_cmp);
+    let x = Scale::wide(low.unwrap_or(0.0), high.unwrap_or(1.0));
+    let frame = Frame {
+        from: (76.0, top),
+        to: (776.0, f64::from(SIZE.1) - 62.0),
+        x,
+        y: Scale::linear(0.0, 100.0),
+    };
+    let scale = if frame.x.is_log() { ", log scale" } else { "" };
+    frame.draw_x(canvas, Some(&format!("time to first token (ms{scale})")))?;
+    frame.draw_y(canvas, "requests (%)")?;
+    if low.is_none() {
+        return frame.say(canvas, "no request completed");
+    }
+    for (index, curve) in curves.iter().enumerate() {
+        let points: Vec<Point> = curve.iter().map(|point| frame.at(*point)).collect();
+        if !points.is_empty() {
+            marked_line(canvas, &points, index)?;
+        }
+    }
+    Ok(())
+}
+
+/// Quantiles as (ms, percent). The outermost ones are left to the table: a single slowest request
+/// would set the scale for all.
+fn curve(ttft_ms: &[f64]) -> Vec<Point> {
+    let mut sorted = ttft_ms.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    if sorted.is_empty() {
+        return Vec::new();
+    }
+    (0..=POINTS)
+        .map(|i| 0.001 + 0.998 * i as f64 / POINTS as f64)
+        .map(|q| (quantile(&sorted, q), 100.0 * q))
+        .collect()
+}
