@@ -4,8 +4,50 @@ use crate::error::{Error, Result};
 use crate::metrics::recorder::RunOutput;
 use crate::scenario::{Scenario, WorkloadKind};
 use crate::sim::{self, Control, Setup, Sink};
-use crate::workload::{self, Source, trace};
+use crate::workload::trace::{self, TraceFacts};
+use crate::workload::{self, Source};
 use rayon::prelude::*;
+
+/// A scenario made ready to run.
+pub struct Prepared {
+    /// Everything filled in.
+    pub scenario: Scenario,
+    /// Requests of one run.
+    pub requests: u64,
+    /// What the user should know about the trace, if anything.
+    pub note: Option<String>,
+}
+
+/// Fills in what the scenario leaves to its preset, and reads its trace once from end to end, so
+/// that bad input is refused before anything is written.
+///
+/// # Errors
+/// Whatever is wrong with the scenario or the trace.
+pub fn prepare(scenario: Scenario) -> Result<Prepared> {
+    let mut scenario = sim::setup::resolve(scenario)?;
+    if scenario.workload.kind != WorkloadKind::Trace {
+        let requests = scenario.workload.requests.unwrap_or(0);
+        return Ok(Prepared { scenario, requests, note: None });
+    }
+    let facts = trace::scan(&scenario.workload)?;
+    scenario.workload.trace_format = Some(facts.format);
+    scenario.workload.trace_sha256 = Some(facts.sha256.clone());
+    let requests = facts.requests;
+    Ok(Prepared { scenario, requests, note: note(&facts) })
+}
+
+/// What was left out of a trace.
+fn note(facts: &TraceFacts) -> Option<String> {
+    let mut parts = Vec::new();
+    if facts.failed_rows > 0 {
+        parts.push(format!("{} requests recorded as failed were left out", facts.failed_rows));
+    }
+    if facts.skipped.lines > 0 {
+        let first = facts.skipped.first.as_deref().unwrap_or("");
+        parts.push(format!("{} bad lines were left out, the first: {first}", facts.skipped.lines));
+    }
+    (!parts.is_empty()).then(|| parts.join("; "))
+}
 
 /// A sink for each run, by its place in the order of [`setups`].
 pub type MakeSink<'a> = &'a (dyn Fn(usize, &Setup) -> Result<Box<dyn Sink + Send>> + Sync);
@@ -15,8 +57,10 @@ pub type MakeSink<'a> = &'a (dyn Fn(usize, &Setup) -> Result<Box<dyn Sink + Send
 /// # Errors
 /// Where a router or preset is not known.
 pub fn setups(scenario: &Scenario) -> Result<Vec<Setup>> {
-    let seeds = (0..u64::from(scenario.seeds)).map(|replicate| scenario.seed.wrapping_add(replicate));
-    let runs = scenario.router.mode.iter().flat_map(|mode| seeds.clone().map(move |seed| (mode, seed)));
+    let seeds =
+        (0..u64::from(scenario.seeds)).map(|replicate| scenario.seed.wrapping_add(replicate));
+    let runs =
+        scenario.router.mode.iter().flat_map(|mode| seeds.clone().map(move |seed| (mode, seed)));
     runs.map(|(mode, seed)| Setup::new(scenario, mode, seed)).collect()
 }
 

@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod compare;
 pub mod error;
 pub mod inspect;
 pub mod metrics;

@@ -14,7 +14,9 @@ pub fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
         if control.stop.swap(true, Ordering::Relaxed) {
             std::process::exit(130);
         }
-        eprintln!("kvroute: stopping; what is done so far will be written (Ctrl-C again to quit now)");
+        eprintln!(
+            "kvroute: stopping; what is done so far will be written (Ctrl-C again to quit now)"
+        );
     })?;
     Ok(())
 }

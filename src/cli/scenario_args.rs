@@ -45,7 +45,12 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "N", visible_alias = "num-gpu-blocks", help_heading = "Cluster")]
     kv_blocks: Option<u32>,
     /// Token budget of a scheduler step [default: 8192]
-    #[arg(long, value_name = "N", visible_alias = "max-num-batched-tokens", help_heading = "Cluster")]
+    #[arg(
+        long,
+        value_name = "N",
+        visible_alias = "max-num-batched-tokens",
+        help_heading = "Cluster"
+    )]
     max_batched_tokens: Option<u32>,
     /// Running requests per worker at most [default: 256]
     #[arg(long, value_name = "N", visible_alias = "max-num-seqs", help_heading = "Cluster")]
@@ -65,7 +70,12 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "A[,B...]", help_heading = "Router")]
     router_mode: Option<String>,
     /// Overlap weight of kv and kv-linear [default: 1.0]
-    #[arg(long, value_name = "W", visible_alias = "router-prefill-load-scale", help_heading = "Router")]
+    #[arg(
+        long,
+        value_name = "W",
+        visible_alias = "router-prefill-load-scale",
+        help_heading = "Router"
+    )]
     kv_overlap_score_weight: Option<f64>,
     /// Softmax temperature of kv and kv-linear; 0 takes the best [default: 0.0]
     #[arg(long, value_name = "T", help_heading = "Router")]
@@ -156,13 +166,17 @@ impl ScenarioArgs {
 
     fn set_arrival(&self, draft: &mut Draft) -> Result<()> {
         if let Some(concurrency) = self.concurrency {
-            let closed = [("process", Value::String("closed".into())), ("concurrency", whole(concurrency))];
+            let closed =
+                [("process", Value::String("closed".into())), ("concurrency", whole(concurrency))];
             return draft.set("workload.arrival", table(closed));
         }
         if self.request_rate.is_none() && self.arrival.is_none() && self.burstiness.is_none() {
             return Ok(());
         }
-        let rate = self.request_rate.map(Value::Float).or_else(|| draft.get("workload.arrival.rate").cloned());
+        let rate = self
+            .request_rate
+            .map(Value::Float)
+            .or_else(|| draft.get("workload.arrival.rate").cloned());
         let rate = rate.ok_or_else(|| {
             Error::input("--arrival and --burstiness need a rate; give --request-rate")
         })?;
@@ -173,7 +187,9 @@ impl ScenarioArgs {
             let burstiness = self.burstiness.map(Value::Float).or(own).unwrap_or(Value::Float(1.0));
             arrival.push(("burstiness", burstiness));
         } else if self.burstiness.is_some() {
-            return Err(Error::input("--burstiness is a property of gamma arrivals; give --arrival gamma"));
+            return Err(Error::input(
+                "--burstiness is a property of gamma arrivals; give --arrival gamma",
+            ));
         }
         draft.set("workload.arrival", table(arrival))
     }

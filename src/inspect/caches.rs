@@ -56,10 +56,7 @@ impl Caches {
             block_tokens,
             numbers: FxHashMap::default(),
             totals: Totals::default(),
-            stacks: orders
-                .iter()
-                .map(|order| (*order, LruStack::default()))
-                .collect(),
+            stacks: orders.iter().map(|order| (*order, LruStack::default())).collect(),
             round_robin: round_robin.iter().map(|n| RoundRobin::new(*n)).collect(),
             keys: Vec::new(),
             blocks: Vec::new(),
@@ -70,11 +67,7 @@ impl Caches {
     pub fn add(&mut self, prompt: &[Segment]) -> usize {
         let seen = self.number_blocks(prompt);
         let length = total_tokens(prompt);
-        let hit = self
-            .blocks
-            .iter()
-            .take_while(|block| **block < seen)
-            .count();
+        let hit = self.blocks.iter().take_while(|block| **block < seen).count();
         let request = self.totals.requests;
         self.count(length, self.blocks.len() as u64, hit);
         self.totals.unique_blocks = self.numbers.len() as u64;
@@ -135,20 +128,13 @@ impl Caches {
 
     /// For each number of workers: all hits so far, and leading blocks hit by the last prompt.
     pub fn round_robin(&self) -> impl Iterator<Item = (u32, Hits, usize)> {
-        self.round_robin
-            .iter()
-            .map(|caches| (caches.workers, caches.hits, caches.last))
+        self.round_robin.iter().map(|caches| (caches.workers, caches.hits, caches.last))
     }
 }
 
 impl RoundRobin {
     fn new(workers: u32) -> RoundRobin {
-        RoundRobin {
-            workers,
-            held: FxHashSet::default(),
-            hits: Hits::default(),
-            last: 0,
-        }
+        RoundRobin { workers, held: FxHashSet::default(), hits: Hits::default(), last: 0 }
     }
 
     fn add(&mut self, request: u64, blocks: &[u32], length: u64, block_tokens: u32) {

@@ -17,12 +17,7 @@ pub(super) struct Merged<'a, S: SessionStream> {
 
 impl<'a, S: SessionStream> Merged<'a, S> {
     pub(super) fn new(sessions: &'a mut S) -> Self {
-        Merged {
-            sessions,
-            waiting: BTreeMap::new(),
-            reached: Nanos::ZERO,
-            ended: false,
-        }
+        Merged { sessions, waiting: BTreeMap::new(), reached: Nanos::ZERO, ended: false }
     }
 
     /// The next request and, where it is recorded, when it arrives.

@@ -143,21 +143,13 @@ pub struct Lengths {
 pub fn inspect(spec: &WorkloadSpec, options: &Options) -> Result<Report> {
     let mut stream = trace::open_hashed(spec)?;
     let native = trace::native_block_tokens(stream.format());
-    let block_tokens = options
-        .block_tokens
-        .or(native)
-        .unwrap_or(DEFAULT_BLOCK_TOKENS);
+    let block_tokens = options.block_tokens.or(native).unwrap_or(DEFAULT_BLOCK_TOKENS);
     if block_tokens == 0 || options.round_robin.contains(&0) {
-        return Err(Error::input(
-            "--block-tokens and --round-robin must be 1 or more",
-        ));
+        return Err(Error::input("--block-tokens and --round-robin must be 1 or more"));
     }
     let shared = trace::has_prefixes(stream.format());
-    let mut collected = Collected::new(Caches::new(
-        block_tokens,
-        &options.orders,
-        &options.round_robin,
-    ));
+    let mut collected =
+        Collected::new(Caches::new(block_tokens, &options.orders, &options.round_robin));
     let mut requests = Merged::new(&mut stream);
     while let Some((at, turn)) = requests.next()? {
         collected.add(at, &turn, shared);
@@ -176,12 +168,7 @@ struct Collected {
 
 impl Collected {
     fn new(caches: Caches) -> Collected {
-        Collected {
-            caches,
-            prompts: Vec::new(),
-            outputs: Vec::new(),
-            clock: Clock::default(),
-        }
+        Collected { caches, prompts: Vec::new(), outputs: Vec::new(), clock: Clock::default() }
     }
 
     fn add(&mut self, at: Option<crate::units::Nanos>, turn: &crate::workload::Turn, shared: bool) {
@@ -193,8 +180,7 @@ impl Collected {
         }
         let capped = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
         self.prompts.push(capped(length));
-        self.outputs
-            .push(capped(crate::prompt::total_tokens(&turn.output)));
+        self.outputs.push(capped(crate::prompt::total_tokens(&turn.output)));
         if let Some(at) = at {
             self.clock.add(at);
         }

@@ -108,8 +108,7 @@ impl LruStack {
 
     /// Leading blocks of the last request that a cache of `capacity` blocks held.
     pub fn last_hit_blocks(&self, capacity: u64) -> usize {
-        self.reach
-            .partition_point(|depth| u64::from(*depth) < capacity)
+        self.reach.partition_point(|depth| u64::from(*depth) < capacity)
     }
 }
 
@@ -138,11 +137,7 @@ impl Marks {
                 tree[above] += tree[node];
             }
         }
-        Marks {
-            words,
-            tree,
-            count: ones as u32,
-        }
+        Marks { words, tree, count: ones as u32 }
     }
 
     fn slots(&self) -> usize {

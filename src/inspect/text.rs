@@ -17,11 +17,7 @@ impl Display for Report {
 impl Report {
     fn totals(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let trace = &self.trace;
-        writeln!(
-            f,
-            "format         {:?}, SHA-256 {:.12}",
-            trace.format, trace.sha256
-        )?;
+        writeln!(f, "format         {:?}, SHA-256 {:.12}", trace.format, trace.sha256)?;
         let (requests, sessions) = (grouped(self.requests), grouped(trace.sessions));
         writeln!(f, "requests       {requests} in {sessions} sessions")?;
         if trace.failed_rows > 0 {
@@ -38,10 +34,7 @@ impl Report {
 
     fn lengths(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let [min, mean, p50, p90, p99, max] = ["min", "mean", "p50", "p90", "p99", "max"];
-        writeln!(
-            f,
-            "\nlength         {min:>9} {mean:>9} {p50:>9} {p90:>9} {p99:>9} {max:>9}"
-        )?;
+        writeln!(f, "\nlength         {min:>9} {mean:>9} {p50:>9} {p90:>9} {p99:>9} {max:>9}")?;
         distribution(f, "prompt", &self.lengths.prompt_tokens)?;
         distribution(f, "output", &self.lengths.output_tokens)
     }
@@ -49,15 +42,9 @@ impl Report {
     fn caches(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (blocks, unique) = (grouped(self.blocks), grouped(self.unique_blocks));
         let size = self.block_tokens;
-        writeln!(
-            f,
-            "\nblocks         {blocks} of {size} tokens, {unique} different"
-        )?;
+        writeln!(f, "\nblocks         {blocks} of {size} tokens, {unique} different")?;
         if !crate::workload::trace::has_prefixes(self.trace.format) {
-            return writeln!(
-                f,
-                "reuse          unknown: this format records lengths only"
-            );
+            return writeln!(f, "reuse          unknown: this format records lengths only");
         }
         let full = share(self.infinite.full_block_hits, self.full_blocks);
         writeln!(
@@ -80,9 +67,7 @@ impl Report {
     }
 
     fn lru_row(&self, f: &mut Formatter<'_>, lru: &Lru) -> fmt::Result {
-        let tokens = lru
-            .capacity_blocks
-            .saturating_mul(u64::from(self.block_tokens));
+        let tokens = lru.capacity_blocks.saturating_mul(u64::from(self.block_tokens));
         let order = format!("{:?}", lru.touch_order).to_lowercase();
         writeln!(
             f,
@@ -103,11 +88,7 @@ impl Report {
             writeln!(
                 f,
                 "{}round robin    {} of prompt tokens over {} endless caches",
-                if entry == &self.round_robin_infinite[0] {
-                    "\n"
-                } else {
-                    ""
-                },
+                if entry == &self.round_robin_infinite[0] { "\n" } else { "" },
                 share(entry.hit_tokens, self.prompt_tokens),
                 entry.workers,
             )?;
@@ -117,18 +98,8 @@ impl Report {
 }
 
 fn distribution(f: &mut Formatter<'_>, name: &str, d: &Distribution) -> fmt::Result {
-    let Distribution {
-        min,
-        mean,
-        p50,
-        p90,
-        p99,
-        max,
-    } = d;
-    writeln!(
-        f,
-        "  {name:<12} {min:>9} {mean:>9.1} {p50:>9} {p90:>9} {p99:>9} {max:>9}"
-    )
+    let Distribution { min, mean, p50, p90, p99, max } = d;
+    writeln!(f, "  {name:<12} {min:>9} {mean:>9.1} {p50:>9} {p90:>9} {p99:>9} {max:>9}")
 }
 
 fn arrivals(f: &mut Formatter<'_>, arrivals: Option<&Arrivals>) -> fmt::Result {

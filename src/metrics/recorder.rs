@@ -20,6 +20,8 @@ pub struct RunOutput {
     pub workers: Vec<WorkerTotals>,
     /// TTFT of every completed request, milliseconds, in order of completion.
     pub ttft_ms: Vec<f64>,
+    /// Time of the last event.
+    pub end: Nanos,
 }
 
 /// See the module's documentation.
@@ -198,7 +200,13 @@ impl Recorder {
             load: self.load(),
             routing: self.routing(),
         };
-        RunOutput { summary, timeline: self.timeline, workers: self.workers, ttft_ms: self.ttft_ms }
+        RunOutput {
+            summary,
+            timeline: self.timeline,
+            workers: self.workers,
+            ttft_ms: self.ttft_ms,
+            end,
+        }
     }
 
     fn prefix_cache(&self, evicted_blocks: u64) -> PrefixCacheSummary {

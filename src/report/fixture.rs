@@ -20,11 +20,7 @@ pub fn run(label: &str, seed: u64, hit_rate: f64, slowness: f64) -> RunSummary {
         router: label.into(),
         label: label.into(),
         seed,
-        requests: RequestCounts {
-            arrived: 1000,
-            completed: 1000,
-            ..RequestCounts::default()
-        },
+        requests: RequestCounts { arrived: 1000, completed: 1000, ..RequestCounts::default() },
         duration_s: 125.0,
         overloaded: false,
         time_to_first_token: ms(40.0 * slowness, 0.6),
@@ -61,11 +57,7 @@ pub fn summary(runs: Vec<RunSummary>) -> Summary {
     for setting in ["workload.requests=1000", "cluster.kv_blocks=26000"] {
         draft.set_text(setting).unwrap();
     }
-    Summary {
-        schema_version: "1",
-        scenario: draft.finish().unwrap(),
-        runs,
-    }
+    Summary { schema_version: "1", scenario: draft.finish().unwrap(), runs }
 }
 
 /// A timeline of two minutes with a load that breathes, more so for later workers.
@@ -77,11 +69,7 @@ pub fn timeline(workers: usize, hit_rate: f64) -> Timeline {
             let share = 0.5 + 0.3 * phase.sin() + 0.15 * (worker % 3) as f64;
             let start = step * 50_000_000;
             let busy = (5e7 * share.clamp(0.0, 1.0)) as u64;
-            let state = StepState {
-                running: 8,
-                waiting: 1,
-                used_blocks: 4000,
-            };
+            let state = StepState { running: 8, waiting: 1, used_blocks: 4000 };
             timeline.step(worker, Nanos(start), Nanos(start + busy), state);
             let warm = 1.0 - (-(step as f64) / 200.0).exp();
             let hits = 1000.0 * hit_rate * warm * (1.0 + 0.2 * (phase * 7.0).cos());

@@ -7,4 +7,5 @@ mod fixture;
 mod format;
 pub mod plot;
 pub mod run_dir;
+pub mod run_files;
 pub mod table;

@@ -37,10 +37,7 @@ pub(super) fn groups(summary: &Summary) -> Vec<Group<'_>> {
     for run in &summary.runs {
         match groups.iter_mut().find(|group| group.label == run.label) {
             Some(group) => group.runs.push(run),
-            None => groups.push(Group {
-                label: &run.label,
-                runs: vec![run],
-            }),
+            None => groups.push(Group { label: &run.label, runs: vec![run] }),
         }
     }
     groups
@@ -71,12 +68,8 @@ const fn row(name: &'static str, kind: Kind, metric: Metric) -> Row {
 }
 
 const ROWS: &[Row] = &[
-    row("hit rate", Kind::Share, |run| {
-        completed(run, run.prefix_cache.hit_rate)
-    }),
-    row("  ceiling", Kind::Share, |run| {
-        completed(run, run.prefix_cache.ceiling_hit_rate)
-    }),
+    row("hit rate", Kind::Share, |run| completed(run, run.prefix_cache.hit_rate)),
+    row("  ceiling", Kind::Share, |run| completed(run, run.prefix_cache.ceiling_hit_rate)),
     row("TTFT p50 (ms)", Kind::Quantity, ttft_p50),
     row("TTFT p99 (ms)", Kind::Quantity, ttft_p99),
     row("ITL p50 (ms)", Kind::Quantity, |run| {
@@ -87,33 +80,15 @@ const ROWS: &[Row] = &[
         let itl = &run.inter_token_latency;
         (itl.count > 0).then_some(itl.p99)
     }),
-    row("E2E p50 (ms)", Kind::Quantity, |run| {
-        completed(run, run.request_latency.p50)
-    }),
-    row("E2E p99 (ms)", Kind::Quantity, |run| {
-        completed(run, run.request_latency.p99)
-    }),
-    row("requests/s", Kind::Quantity, |run| {
-        Some(run.request_throughput.avg)
-    }),
-    row("output tok/s", Kind::Quantity, |run| {
-        Some(run.output_token_throughput.avg)
-    }),
-    row("goodput (req/s)", Kind::Quantity, |run| {
-        run.goodput.as_ref().map(|rate| rate.avg)
-    }),
-    row("busy spread", Kind::Share, |run| {
-        Some(run.load.busy_fraction_spread)
-    }),
-    row("preemptions", Kind::Count, |run| {
-        Some(run.load.preemptions as f64)
-    }),
-    row("rejected", Kind::Count, |run| {
-        Some(run.requests.rejected as f64)
-    }),
-    row("unfinished", Kind::Count, |run| {
-        Some(run.requests.unfinished as f64)
-    }),
+    row("E2E p50 (ms)", Kind::Quantity, |run| completed(run, run.request_latency.p50)),
+    row("E2E p99 (ms)", Kind::Quantity, |run| completed(run, run.request_latency.p99)),
+    row("requests/s", Kind::Quantity, |run| Some(run.request_throughput.avg)),
+    row("output tok/s", Kind::Quantity, |run| Some(run.output_token_throughput.avg)),
+    row("goodput (req/s)", Kind::Quantity, |run| run.goodput.as_ref().map(|rate| rate.avg)),
+    row("busy spread", Kind::Share, |run| Some(run.load.busy_fraction_spread)),
+    row("preemptions", Kind::Count, |run| Some(run.load.preemptions as f64)),
+    row("rejected", Kind::Count, |run| Some(run.requests.rejected as f64)),
+    row("unfinished", Kind::Count, |run| Some(run.requests.unfinished as f64)),
 ];
 
 fn completed(run: &RunSummary, value: f64) -> Option<f64> {
@@ -163,27 +138,18 @@ fn header(summary: &Summary) -> String {
     let scenario = &summary.scenario;
     let cluster = &scenario.cluster;
     let arrived = summary.runs.first().map_or(0, |run| run.requests.arrived);
-    let mut parts = vec![format!(
-        "{}: {} requests",
-        workload_name(scenario),
-        number(arrived as f64, 0)
-    )];
+    let mut parts =
+        vec![format!("{}: {} requests", workload_name(scenario), number(arrived as f64, 0))];
     parts.extend(arrivals(scenario.workload.arrival.as_ref()));
     let plural = if cluster.workers == 1 { "" } else { "s" };
     parts.push(format!("{} worker{plural}", cluster.workers));
-    let blocks = cluster.kv_blocks.map_or(String::new(), |blocks| {
-        format!("{} KV ", number(f64::from(blocks), 0))
-    });
-    parts.push(format!(
-        "{blocks}blocks of {} tokens each",
-        cluster.block_tokens
-    ));
+    let blocks = cluster
+        .kv_blocks
+        .map_or(String::new(), |blocks| format!("{} KV ", number(f64::from(blocks), 0)));
+    parts.push(format!("{blocks}blocks of {} tokens each", cluster.block_tokens));
     parts.push(cluster.latency.clone());
     if scenario.seeds > 1 {
-        parts.push(format!(
-            "{} seeds (mean; difference ± 95 % interval)",
-            scenario.seeds
-        ));
+        parts.push(format!("{} seeds (mean; difference ± 95 % interval)", scenario.seeds));
     }
     wrap(&parts)
 }
@@ -219,9 +185,7 @@ fn column(group: &Group<'_>, base: &Group<'_>, rows: &[&Row]) -> Column {
     let differences = if std::ptr::eq(group, base) {
         vec![String::new(); rows.len()]
     } else {
-        rows.iter()
-            .map(|row| difference(row, group, base))
-            .collect()
+        rows.iter().map(|row| difference(row, group, base)).collect()
     };
     let cells = std::iter::zip(pad(values, true), pad(differences, false))
         .map(|(value, difference)| format!("{value} {difference}").trim_end().to_string());
@@ -309,21 +273,13 @@ fn difference(row: &Row, group: &Group<'_>, base: &Group<'_>) -> String {
         return shown;
     }
     let half_width = number(interval.half_width * scale, decimals);
-    let mark = if interval.contains_zero() {
-        " n.s."
-    } else {
-        ""
-    };
+    let mark = if interval.contains_zero() { " n.s." } else { "" };
     format!("{shown} ± {half_width}{mark}")
 }
 
 fn signed(value: f64, decimals: usize) -> String {
     let text = number(value, decimals);
-    if value < 0.0 {
-        text
-    } else {
-        format!("+{text}")
-    }
+    if value < 0.0 { text } else { format!("+{text}") }
 }
 
 #[cfg(test)]

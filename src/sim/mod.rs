@@ -74,6 +74,14 @@ pub trait Sink {
     fn request(&mut self, _record: &RequestRecord) -> Result<()> {
         Ok(())
     }
+
+    /// The run has ended; nothing follows.
+    ///
+    /// # Errors
+    /// Where what was buffered cannot be written.
+    fn finish(&mut self) -> Result<()> {
+        Ok(())
+    }
 }
 
 /// A sink that keeps nothing.
@@ -380,6 +388,7 @@ impl<'a> Simulation<'a> {
             self.recorder.ended(record);
             self.sink.request(record)?;
         }
+        self.sink.finish()?;
         let evicted: Vec<u64> = self.caches.iter().map(BlockCache::evicted).collect();
         let Setup { mode, seed, .. } = self.setup;
         Ok(self.recorder.finish(mode, *seed, self.now, &evicted))

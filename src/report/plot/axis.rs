@@ -21,11 +21,7 @@ impl Scale {
     /// A straight scale; an empty range is widened.
     pub fn linear(low: f64, high: f64) -> Scale {
         let high = if high > low { high } else { low + 1.0 };
-        Scale {
-            low,
-            high,
-            log: false,
-        }
+        Scale { low, high, log: false }
     }
 
     /// A straight scale from 0 to the first tick at or above `high`.
@@ -41,11 +37,7 @@ impl Scale {
         if high < low * 20.0 {
             return Scale::from_zero(high);
         }
-        Scale {
-            low,
-            high,
-            log: true,
-        }
+        Scale { low, high, log: true }
     }
 
     /// Whether it is logarithmic.
@@ -73,9 +65,7 @@ impl Scale {
         let first = (self.low / step - 1e-9).ceil() as i64;
         let last = (self.high / step + 1e-9).floor() as i64;
         let tick = |index: i64| index as f64 * step;
-        (first..=last)
-            .map(|index| (tick(index), number(tick(index), decimals)))
-            .collect()
+        (first..=last).map(|index| (tick(index), number(tick(index), decimals))).collect()
     }
 
     /// 1, 2 or 5 times a power of ten, for about five ticks.
@@ -171,10 +161,7 @@ impl Frame {
 
     /// Says in the middle why there is nothing to see.
     pub fn say(&self, canvas: &Canvas<'_>, text: &str) -> Result<()> {
-        let middle = (
-            0.5 * (self.from.0 + self.to.0),
-            0.5 * (self.from.1 + self.to.1),
-        );
+        let middle = (0.5 * (self.from.0 + self.to.0), 0.5 * (self.from.1 + self.to.1));
         canvas.text(text, middle, 15.0, Anchor::CentreMiddle)
     }
 }
@@ -189,30 +176,18 @@ mod tests {
 
     #[test]
     fn ticks_are_round_numbers() {
-        assert_eq!(
-            labels(&Scale::linear(0.0, 100.0)),
-            ["0", "20", "40", "60", "80", "100"]
-        );
-        assert_eq!(
-            labels(&Scale::linear(0.0, 0.9)),
-            ["0.0", "0.2", "0.4", "0.6", "0.8"]
-        );
+        assert_eq!(labels(&Scale::linear(0.0, 100.0)), ["0", "20", "40", "60", "80", "100"]);
+        assert_eq!(labels(&Scale::linear(0.0, 0.9)), ["0.0", "0.2", "0.4", "0.6", "0.8"]);
         assert_eq!(
             labels(&Scale::from_zero(4300.0)),
             ["0", "1,000", "2,000", "3,000", "4,000", "5,000"]
         );
-        assert_eq!(
-            labels(&Scale::wide(8.0, 300.0)),
-            ["10", "20", "50", "100", "200"]
-        );
+        assert_eq!(labels(&Scale::wide(8.0, 300.0)), ["10", "20", "50", "100", "200"]);
         assert_eq!(
             labels(&Scale::wide(0.5, 1e6)),
             ["1", "10", "100", "1,000", "10,000", "100,000", "1,000,000"]
         );
-        assert_eq!(
-            labels(&Scale::linear(0.0, 0.0)),
-            labels(&Scale::linear(0.0, 1.0))
-        );
+        assert_eq!(labels(&Scale::linear(0.0, 0.0)), labels(&Scale::linear(0.0, 1.0)));
     }
 
     #[test]

@@ -75,11 +75,7 @@ fn strip(canvas: &Canvas<'_>, frame: &Frame, y: f64, values: &[f64], index: usiz
     } else {
         values.to_vec()
     };
-    let (radius, opacity) = if dots.len() > 40 {
-        (3.0, 0.5)
-    } else {
-        (4.5, 0.75)
-    };
+    let (radius, opacity) = if dots.len() > 40 { (3.0, 0.5) } else { (4.5, 0.75) };
     for (worker, value) in dots.iter().enumerate() {
         // Spread by the golden ratio: even, whatever the number of workers, and always the same.
         let spread = (worker as f64 * 0.618_034 + 0.5).fract() - 0.5;

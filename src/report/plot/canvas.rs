@@ -96,9 +96,7 @@ impl Canvas<'_> {
     pub fn line(&self, points: &[Point], color: RGBColor, width: f64) -> Result<()> {
         let path: Vec<_> = points.iter().copied().map(fine).collect();
         let style = stroke(color.to_rgba(), width);
-        self.area
-            .draw(&PathElement::new(path, style))
-            .map_err(failed)
+        self.area.draw(&PathElement::new(path, style)).map_err(failed)
     }
 
     /// A dashed line.
@@ -116,9 +114,7 @@ impl Canvas<'_> {
     pub fn rect(&self, from: Point, to: Point, color: RGBColor, opacity: f64) -> Result<()> {
         let corners = [fine(from), fine(to)];
         let style = color.mix(opacity).filled();
-        self.area
-            .draw(&Rectangle::new(corners, style))
-            .map_err(failed)
+        self.area.draw(&Rectangle::new(corners, style)).map_err(failed)
     }
 
     /// A filled polygon.
@@ -182,9 +178,7 @@ fn text_style(size: f64) -> TextStyle<'static> {
 /// Where the SVG cannot be read.
 pub fn png(svg: &str) -> Result<Vec<u8>> {
     let mut fonts = usvg::fontdb::Database::new();
-    fonts.load_font_source(usvg::fontdb::Source::Binary(Arc::new(
-        dejavu::sans::regular(),
-    )));
+    fonts.load_font_source(usvg::fontdb::Source::Binary(Arc::new(dejavu::sans::regular())));
     fonts.set_sans_serif_family("DejaVu Sans");
     let options = usvg::Options {
         fontdb: Arc::new(fonts),
@@ -192,11 +186,8 @@ pub fn png(svg: &str) -> Result<Vec<u8>> {
         ..usvg::Options::default()
     };
     let tree = usvg::Tree::from_str(svg, &options).map_err(failed)?;
-    let size = tree
-        .size()
-        .to_int_size()
-        .scale_by(PNG_SCALE)
-        .ok_or_else(|| failed("it has no size"))?;
+    let size =
+        tree.size().to_int_size().scale_by(PNG_SCALE).ok_or_else(|| failed("it has no size"))?;
     let mut pixels = tiny_skia::Pixmap::new(size.width(), size.height())
         .ok_or_else(|| failed("it is too large"))?;
     let scale = tiny_skia::Transform::from_scale(PNG_SCALE, PNG_SCALE);

@@ -19,11 +19,8 @@ pub(super) fn hit_rate(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
     let curves: Vec<Vec<Point>> = runs.iter().map(hit_curve).collect();
     canvas::draw(SIZE, |canvas| {
         let top = title(canvas, width, "Prefix cache hit rate over time", subtitle)?;
-        let mut keys: Vec<Key<'_>> = runs
-            .iter()
-            .enumerate()
-            .map(|(index, run)| Key::Router(index, run.label))
-            .collect();
+        let mut keys: Vec<Key<'_>> =
+            runs.iter().enumerate().map(|(index, run)| Key::Router(index, run.label)).collect();
         keys.push(Key::Dashed("ceiling: one infinite cache, whole run"));
         let top = legend(canvas, width, top, &keys)?;
         let clock = Clock::of(runs);
@@ -50,10 +47,8 @@ fn draw_curves(
     curves: &[Vec<Point>],
 ) -> Result<()> {
     for (index, curve) in curves.iter().enumerate() {
-        let points: Vec<Point> = curve
-            .iter()
-            .map(|(ns, share)| frame.at((ns / clock.unit_ns, 100.0 * share)))
-            .collect();
+        let points: Vec<Point> =
+            curve.iter().map(|(ns, share)| frame.at((ns / clock.unit_ns, 100.0 * share))).collect();
         if !points.is_empty() {
             marked_line(canvas, &points, index)?;
         }
@@ -64,9 +59,7 @@ fn draw_curves(
 /// The greatest ceiling of the runs: under load they complete slightly different requests.
 fn draw_ceiling(canvas: &Canvas<'_>, frame: &Frame, runs: &[PlotRun<'_>]) -> Result<()> {
     let ceilings = runs.iter().filter_map(|run| run.summaries.first());
-    let ceiling = ceilings
-        .map(|summary| summary.prefix_cache.ceiling_hit_rate)
-        .fold(0.0, f64::max);
+    let ceiling = ceilings.map(|summary| summary.prefix_cache.ceiling_hit_rate).fold(0.0, f64::max);
     let (_, y) = frame.at((0.0, 100.0 * ceiling));
     canvas.dashed(&[(frame.from.0, y), (frame.to.0, y)], INK, 1.5)
 }
@@ -113,15 +106,9 @@ fn draw_load(
     canvas.text(&label, above, MEDIUM, Anchor::LeftMiddle)?;
     let at = |ns: f64, share: f64| frame.at((ns / clock.unit_ns, 100.0 * share));
     let bins = load_bins(run);
-    let upper = bins
-        .iter()
-        .map(|(ns, shares)| at(*ns, quantile(shares, 1.0)));
-    let lower = bins
-        .iter()
-        .map(|(ns, shares)| at(*ns, quantile(shares, 0.0)));
-    let median = bins
-        .iter()
-        .map(|(ns, shares)| at(*ns, quantile(shares, 0.5)));
+    let upper = bins.iter().map(|(ns, shares)| at(*ns, quantile(shares, 1.0)));
+    let lower = bins.iter().map(|(ns, shares)| at(*ns, quantile(shares, 0.0)));
+    let median = bins.iter().map(|(ns, shares)| at(*ns, quantile(shares, 0.5)));
     let band: Vec<Point> = upper.chain(lower.rev()).collect();
     if band.is_empty() {
         return frame.say(canvas, "no worker did anything");
@@ -146,11 +133,7 @@ impl Clock {
             s if s <= 10_800.0 => (60e9, "minutes"),
             _ => (3600e9, "hours"),
         };
-        Clock {
-            end_ns,
-            unit_ns,
-            unit,
-        }
+        Clock { end_ns, unit_ns, unit }
     }
 
     fn end(&self) -> f64 {

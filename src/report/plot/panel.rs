@@ -141,18 +141,9 @@ fn ttft(runs: &[PlotRun<'_>]) -> Chart {
 fn simple(title: &'static str, runs: &[PlotRun<'_>], metric: fn(&RunSummary) -> f64) -> Chart {
     let bar = |run: &PlotRun<'_>| {
         let length = average(run, metric);
-        Bar {
-            length,
-            inner: None,
-            tick: None,
-            text: measured(run, short(length)),
-        }
+        Bar { length, inner: None, tick: None, text: measured(run, short(length)) }
     };
-    Chart {
-        title,
-        bars: runs.iter().map(bar).collect(),
-        full: None,
-    }
+    Chart { title, bars: runs.iter().map(bar).collect(), full: None }
 }
 
 fn itl_p99(run: &RunSummary) -> f64 {
@@ -173,9 +164,5 @@ fn has_completed(run: &PlotRun<'_>) -> bool {
 }
 
 fn measured(run: &PlotRun<'_>, text: String) -> String {
-    if has_completed(run) {
-        text
-    } else {
-        "none completed".into()
-    }
+    if has_completed(run) { text } else { "none completed".into() }
 }

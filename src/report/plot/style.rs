@@ -62,10 +62,7 @@ pub enum Key<'a> {
 /// Title and subtitle; returns where the next thing may begin.
 pub fn title(canvas: &Canvas<'_>, width: f64, title: &str, subtitle: &str) -> Result<f64> {
     let room = width - 2.0 * MARGIN;
-    let (big, small) = (
-        canvas.fit(title, 18.0, room)?,
-        canvas.fit(subtitle, SMALL, room)?,
-    );
+    let (big, small) = (canvas.fit(title, 18.0, room)?, canvas.fit(subtitle, SMALL, room)?);
     canvas.text(&big, (MARGIN, 12.0), 18.0, Anchor::LeftTop)?;
     canvas.text(&small, (MARGIN, 37.0), SMALL, Anchor::LeftTop)?;
     Ok(58.0)

@@ -2,11 +2,8 @@ use super::*;
 use crate::metrics::summary::{Distribution, RequestCounts};
 use crate::report::fixture::{run, with_plot_runs};
 
-const THREE: &[(&str, f64, f64)] = &[
-    ("kv", 0.63, 1.0),
-    ("round-robin", 0.22, 2.9),
-    ("random", 0.2, 3.4),
-];
+const THREE: &[(&str, f64, f64)] =
+    &[("kv", 0.63, 1.0), ("round-robin", 0.22, 2.9), ("random", 0.2, 3.4)];
 
 #[test]
 fn plots_are_well_formed_and_the_same_every_time() {
@@ -53,18 +50,10 @@ fn nothing_completed_says_so() {
 #[test]
 fn all_sizes_of_cluster_and_comparison_can_be_drawn() {
     let eight: Vec<(String, f64, f64)> = (0..8)
-        .map(|i| {
-            (
-                format!("router-with-a-long-name-{i}"),
-                0.1 * f64::from(i),
-                1.0 + f64::from(i),
-            )
-        })
+        .map(|i| (format!("router-with-a-long-name-{i}"), 0.1 * f64::from(i), 1.0 + f64::from(i)))
         .collect();
-    let eight: Vec<_> = eight
-        .iter()
-        .map(|(name, hit, slow)| (name.as_str(), *hit, *slow))
-        .collect();
+    let eight: Vec<_> =
+        eight.iter().map(|(name, hit, slow)| (name.as_str(), *hit, *slow)).collect();
     for (name, specs, workers) in [
         ("three", THREE, 4),
         ("one", &THREE[..1], 1),

@@ -15,11 +15,8 @@ pub(super) fn draw_cdf(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
     let width = f64::from(SIZE.0);
     canvas::draw(SIZE, |canvas| {
         let top = title(canvas, width, "Time to first token", subtitle)?;
-        let keys: Vec<Key<'_>> = runs
-            .iter()
-            .enumerate()
-            .map(|(index, run)| Key::Router(index, run.label))
-            .collect();
+        let keys: Vec<Key<'_>> =
+            runs.iter().enumerate().map(|(index, run)| Key::Router(index, run.label)).collect();
         let top = legend(canvas, width, top, &keys)?;
         let curves: Vec<Vec<Point>> = runs.iter().map(|run| curve(&run.ttft_ms)).collect();
         draw_curves(canvas, top, &curves)

@@ -31,12 +31,7 @@ impl RowFormat for Azure {
             return Ok(Parsed::Failed);
         }
         let prompt_tokens = loose(&fields[1]).tokens(WANTED[1])?;
-        Ok(Parsed::Row(Row::unique(
-            at,
-            number,
-            prompt_tokens,
-            output_tokens,
-        )))
+        Ok(Parsed::Row(Row::unique(at, number, prompt_tokens, output_tokens)))
     }
 }
 
@@ -129,19 +124,10 @@ mod tests {
         let expect = |text, nanos| assert_eq!(date(text), Some(Nanos(nanos)), "{text}");
         expect("1970-01-01 00:00:00", 0);
         expect("2023-11-16 18:17:03.9799600", 1_700_158_623_979_960_000);
-        expect(
-            "2024-05-10 00:00:00.009930+00:00",
-            1_715_299_200_009_930_000,
-        );
+        expect("2024-05-10 00:00:00.009930+00:00", 1_715_299_200_009_930_000);
         expect("2024-02-29T23:59:59Z", 1_709_251_199_000_000_000);
         expect("2024-03-01 01:00:00+02:00", 1_709_247_600_000_000_000);
-        for bad in [
-            "",
-            "5",
-            "2023-13-01 00:00:00",
-            "2023-01-01 24:00:00",
-            "2023-1-1 0:0:x",
-        ] {
+        for bad in ["", "5", "2023-13-01 00:00:00", "2023-01-01 24:00:00", "2023-1-1 0:0:x"] {
             assert_eq!(date(bad), None, "{bad}");
         }
     }

@@ -69,11 +69,7 @@ pub(super) fn sessions(rows: &mut Rows, records: &mut Records) -> Result<IntoIte
         let known = session_of.get(&chat.parent).copied();
         let place = known.filter(|_| chat.parent >= 0).unwrap_or(sessions.len());
         if place == sessions.len() {
-            sessions.push(Session {
-                id: place as u64,
-                start: Some(row.at),
-                turns: Vec::new(),
-            });
+            sessions.push(Session { id: place as u64, start: Some(row.at), turns: Vec::new() });
         }
         session_of.insert(chat.id, place);
         let session = &mut sessions[place];

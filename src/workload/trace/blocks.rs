@@ -17,10 +17,9 @@ pub fn block_keys(prompt: &[Segment], block_tokens: u32, keys: &mut Vec<u64>) {
     let runs = block_runs(prompt, block_tokens);
     for run in &runs {
         let blocks = run.first..run.end();
-        keys.extend(blocks.map(|index| {
-            run.content
-                .wrapping_add(u64::from(index).wrapping_mul(STRIDE))
-        }));
+        keys.extend(
+            blocks.map(|index| run.content.wrapping_add(u64::from(index).wrapping_mul(STRIDE))),
+        );
     }
     let covered = keys.len() as u64 * u64::from(block_tokens);
     if covered < total_tokens(prompt) {

@@ -24,11 +24,6 @@ impl RowFormat for BurstGpt {
             return Ok(Parsed::Failed);
         }
         let prompt_tokens = loose(&fields[1]).tokens(WANTED[1])?;
-        Ok(Parsed::Row(Row::unique(
-            at,
-            number,
-            prompt_tokens,
-            output_tokens,
-        )))
+        Ok(Parsed::Row(Row::unique(at, number, prompt_tokens, output_tokens)))
     }
 }

@@ -33,9 +33,7 @@ impl Columns {
             let (found, width) = (fields.len(), self.width);
             return Err(format!("it has {found} columns, the header names {width}").into());
         }
-        Ok(Some(
-            self.places.iter().map(|at| fields[*at].clone()).collect(),
-        ))
+        Ok(Some(self.places.iter().map(|at| fields[*at].clone()).collect()))
     }
 }
 
@@ -52,17 +50,10 @@ fn split(text: &str) -> Result<Vec<Field<'_>>, Fault> {
     if !text.contains('"') {
         return Ok(text.split(',').map(|field| field.trim().into()).collect());
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .has_headers(false)
-        .from_reader(text.as_bytes());
+    let mut reader = csv::ReaderBuilder::new().has_headers(false).from_reader(text.as_bytes());
     let record = reader.records().next().transpose();
-    let record = record
-        .map_err(|why| echo(&why.to_string()))?
-        .unwrap_or_default();
-    Ok(record
-        .iter()
-        .map(|field| field.trim().to_string().into())
-        .collect())
+    let record = record.map_err(|why| echo(&why.to_string()))?.unwrap_or_default();
+    Ok(record.iter().map(|field| field.trim().to_string().into()).collect())
 }
 
 fn header(wanted: &[&str], text: &str, fields: &[Field]) -> Result<Vec<usize>, Fault> {

@@ -33,18 +33,13 @@ fn of_first_line(line: &str, text: &str) -> Option<TraceFormat> {
         b'{' if key("chat_id") => Some(TraceFormat::Bailian),
         b'{' if key("requests") => Some(TraceFormat::Weka),
         b'{' if key("timestamp") || key("hash_ids") => Some(TraceFormat::Mooncake),
-        b'{' => text
-            .contains("\"conversations\"")
-            .then_some(TraceFormat::Sharegpt),
+        b'{' => text.contains("\"conversations\"").then_some(TraceFormat::Sharegpt),
         _ => of_header(line),
     }
 }
 
 fn of_header(line: &str) -> Option<TraceFormat> {
-    let has = |name: &str| {
-        line.split(',')
-            .any(|field| field.trim().trim_matches('"') == name)
-    };
+    let has = |name: &str| line.split(',').any(|field| field.trim().trim_matches('"') == name);
     if has("TIMESTAMP") && has("ContextTokens") {
         return Some(TraceFormat::Azure);
     }

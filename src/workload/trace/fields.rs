@@ -87,11 +87,7 @@ impl Loose {
             _ => None,
         };
         nanos.map(Nanos).ok_or_else(|| {
-            let unit = if unit == 1_000_000 {
-                "milliseconds"
-            } else {
-                "seconds"
-            };
+            let unit = if unit == 1_000_000 { "milliseconds" } else { "seconds" };
             format!("{key} is {self}; it must be a number of {unit}, 0 or more")
         })
     }

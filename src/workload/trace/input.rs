@@ -82,16 +82,8 @@ impl Input {
         };
         let mut head = Vec::new();
         body.reader().take(HEAD).read_to_end(&mut head)?;
-        let consumed = if head.starts_with(&BYTE_ORDER_MARK) {
-            BYTE_ORDER_MARK.len()
-        } else {
-            0
-        };
-        Ok(Input {
-            head,
-            consumed,
-            body,
-        })
+        let consumed = if head.starts_with(&BYTE_ORDER_MARK) { BYTE_ORDER_MARK.len() } else { 0 };
+        Ok(Input { head, consumed, body })
     }
 
     /// The first bytes of the text, for a look at its format. Valid before anything is consumed.

@@ -52,10 +52,7 @@ const TRACE: u64 = u64::from_le_bytes(*b"trace\0\0\0");
 
 impl Content {
     fn segment(self, words: [u64; 2], tokens: u32) -> Segment {
-        Segment {
-            content: mix(&[TRACE, self as u64, words[0], words[1]]),
-            tokens,
-        }
+        Segment { content: mix(&[TRACE, self as u64, words[0], words[1]]), tokens }
     }
 }
 

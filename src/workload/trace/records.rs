@@ -37,11 +37,7 @@ pub(super) struct Fault {
 
 impl From<String> for Fault {
     fn from(what: String) -> Fault {
-        Fault {
-            line: 0,
-            what,
-            fatal: false,
-        }
+        Fault { line: 0, what, fatal: false }
     }
 }
 
@@ -60,11 +56,7 @@ impl From<serde_json::Error> for Fault {
 impl Fault {
     /// A fault of the file as a whole.
     pub(super) fn fatal(what: String) -> Fault {
-        Fault {
-            line: 0,
-            what,
-            fatal: true,
-        }
+        Fault { line: 0, what, fatal: true }
     }
 }
 
@@ -177,9 +169,7 @@ impl Records {
     /// Reads what is left and returns the SHA-256 of the file, if it was asked for.
     pub(super) fn finish(self) -> Result<Option<String>> {
         let path = self.path;
-        self.input
-            .finish()
-            .map_err(|why| Error::unreadable(&path, why))
+        self.input.finish().map_err(|why| Error::unreadable(&path, why))
     }
 
     /// The next record that `parse` accepts; it is given the bytes and the line.
@@ -208,11 +198,7 @@ impl Records {
 
     fn refuse_or_count(&mut self, fault: Fault) -> Result<()> {
         let place = format!("{}, line {}", self.path.display(), self.line + fault.line);
-        let joint = if fault.what.starts_with("column ") {
-            ", "
-        } else {
-            ": "
-        };
+        let joint = if fault.what.starts_with("column ") { ", " } else { ": " };
         let message = format!("{place}{joint}{}", fault.what);
         if fault.fatal {
             return Err(Error::input(message));

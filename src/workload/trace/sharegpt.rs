@@ -39,11 +39,7 @@ pub(super) fn parse(text: &[u8], _line: u64) -> Result<Vec<Turn>, Fault> {
     let conversation: Conversation = serde_json::from_slice(text)?;
     let mut history: Vec<Segment> = Vec::new();
     let mut turns: Vec<Turn> = Vec::new();
-    for message in conversation
-        .conversations
-        .iter()
-        .filter(|m| !m.value.is_empty())
-    {
+    for message in conversation.conversations.iter().filter(|m| !m.value.is_empty()) {
         let answer = ASSISTANTS.contains(&&*message.from);
         let said = segment(&message.value, answer)?;
         if answer && !history.is_empty() {

@@ -91,9 +91,7 @@ pub fn open_hashed(spec: &WorkloadSpec) -> Result<TraceStream> {
 }
 
 fn path_of(spec: &WorkloadSpec) -> Result<&Path> {
-    spec.trace
-        .as_deref()
-        .ok_or_else(|| Error::input("workload.trace names no file"))
+    spec.trace.as_deref().ok_or_else(|| Error::input("workload.trace names no file"))
 }
 
 impl TraceStream {
@@ -117,11 +115,7 @@ impl TraceStream {
         if matches!(body, Body::Conversations(_)) && spec.start.is_some_and(|at| at > Nanos::ZERO) {
             return Err(no_times(path));
         }
-        let cut = if format == TraceFormat::Sharegpt {
-            Cut::Objects
-        } else {
-            Cut::Lines
-        };
+        let cut = if format == TraceFormat::Sharegpt { Cut::Objects } else { Cut::Lines };
         Ok(TraceStream {
             format,
             records: Records::new(path, input, cut, spec.skip_bad_lines),
@@ -200,11 +194,7 @@ impl TraceStream {
             };
             if !turns.is_empty() {
                 turns.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                return Ok(Some(Session {
-                    id: self.sessions,
-                    start: None,
-                    turns,
-                }));
+                return Ok(Some(Session { id: self.sessions, start: None, turns }));
             }
             self.without_answer += 1;
         }

@@ -46,12 +46,8 @@ pub(super) fn parse(text: &[u8], number: u64) -> Result<Vec<Turn>, Fault> {
         ref size => size.tokens("block_size")?,
     };
     let shared = conversation.hash_id_scope == Loose::Other("the text \"global\"".into());
-    let mut reader = Reader {
-        block,
-        scope: if shared { 0 } else { number },
-        line: number,
-        turns: Vec::new(),
-    };
+    let mut reader =
+        Reader { block, scope: if shared { 0 } else { number }, line: number, turns: Vec::new() };
     reader.entries(&conversation.requests, Nanos::ZERO, "requests")?;
     let mut turns = reader.turns;
     turns.sort_by_key(|(at, _)| *at);

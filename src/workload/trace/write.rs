@@ -74,10 +74,7 @@ impl MooncakeWriter {
             hash_ids: &self.keys,
         };
         self.rows += 1;
-        let written = self
-            .out
-            .as_mut()
-            .map_or(Ok(()), |out| write_line(out, &line));
+        let written = self.out.as_mut().map_or(Ok(()), |out| write_line(out, &line));
         written.map_err(|why| Error::unwritable(&self.path, why))
     }
 
