@@ -14,7 +14,8 @@ pub struct WorkloadSpec {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
     /// When sessions (single requests are sessions of one turn) start. Generators require it; a
-    /// trace without it keeps its own timestamps.
+    /// trace without it keeps its own timestamps, or, where it has none, starts one a second
+    /// (Poisson).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrival: Option<ArrivalSpec>,
     /// Trace times (starts, offsets, recorded pauses) are divided by this; finite, > 0. Traces only.

@@ -16,7 +16,7 @@
 
 use super::arrival::Arrivals;
 use super::law::MAX_TOKENS;
-use super::{Session, SessionStream, Source, Turn, When, generate};
+use super::{Session, SessionStream, Source, generate};
 use crate::error::{Error, Result};
 use crate::prompt::{Segment, total_tokens};
 use crate::request::{Request, RequestId};
@@ -24,6 +24,10 @@ use crate::scenario::{ArrivalSpec, WorkloadKind, WorkloadSpec};
 use crate::units::Nanos;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
+
+mod session;
+
+use session::{Active, Sessions, first_offset, unconditional};
 
 /// Session starts per second (Poisson) for traces that record none.
 pub const DEFAULT_RATE: f64 = 1.0;
@@ -61,44 +65,17 @@ pub struct LoadDriver {
     clock: Nanos,
 }
 
-/// The stream of sessions, one ahead, cut at the limit.
-struct Sessions {
-    stream: Box<dyn SessionStream>,
-    next: Option<Session>,
-    /// Id of the next session's first request.
-    next_id: RequestId,
-    /// Number of requests at most.
-    limit: u64,
-}
-
 /// What starts a session.
 enum Starts {
     /// The time, of the session that is next in the stream once that is known.
     Open {
-        process: Option<Arrivals>,
-        /// Starts of sessions without a recorded one, where there is no process.
-        fallback: Arrivals,
+        process: Box<Arrivals>,
+        /// A start that the trace records goes before the process.
+        recorded: bool,
         next: Option<Nanos>,
     },
     /// A free slot: how many have never been used, and since when each of the others is free.
     Closed { unused: u32, freed: BinaryHeap<Reverse<Nanos>> },
-}
-
-/// A session some of whose turns have not completed.
-struct Active {
-    session: u64,
-    /// Turns not completed.
-    left: usize,
-    turns: Vec<Waiting>,
-}
-
-/// A turn, until it is taken, and what it waits for.
-struct Waiting {
-    turn: Option<Turn>,
-    /// Earlier turns that have not completed.
-    missing: usize,
-    /// Later turns that wait for this one.
-    dependents: Vec<u32>,
 }
 
 /// Where the next request comes from.
@@ -122,12 +99,7 @@ impl LoadDriver {
     ) -> Result<LoadDriver> {
         let trace = workload.kind == WorkloadKind::Trace;
         Ok(LoadDriver {
-            sessions: Sessions {
-                stream: sessions,
-                next: None,
-                next_id: 0,
-                limit: workload.requests.unwrap_or(u64::MAX),
-            },
+            sessions: Sessions::new(sessions, workload.requests.unwrap_or(u64::MAX)),
             starts: Starts::new(workload.arrival.as_ref(), seed)?,
             active: BTreeMap::new(),
             ready: BinaryHeap::new(),
@@ -155,15 +127,16 @@ impl LoadDriver {
         })
     }
 
-    /// Open loop: starts every session that could hold the next request.
+    /// Open loop: starts sessions until none to come can hold the next request.
     fn start_due_sessions(&mut self) -> Result<()> {
         while let Starts::Open { .. } = self.starts {
             let Some(session) = self.sessions.peek()? else {
                 break;
             };
             let start = self.starts.of(session, self.speedup);
-            let due = self.ready.peek().is_none_or(|Reverse((at, _))| start <= *at);
-            if !due {
+            // At equal times the turns at hand go first: their ids are lower.
+            let first = self.ready.peek().map(|Reverse((at, _))| *at);
+            if first.is_some_and(|first| first <= start) {
                 break;
             }
             self.start_next(start)?;
@@ -255,43 +228,19 @@ fn session_of(active: &mut BTreeMap<RequestId, Active>, id: RequestId) -> (Reque
     (*first, session)
 }
 
-impl Sessions {
-    /// The next session, with at least one turn and none beyond the limit.
-    fn peek(&mut self) -> Result<Option<&Session>> {
-        while self.next.is_none() && self.next_id < self.limit {
-            let Some(mut session) = self.stream.next_session()? else {
-                self.limit = self.next_id;
-                break;
-            };
-            let room = self.limit - self.next_id;
-            session.turns.truncate(usize::try_from(room).unwrap_or(usize::MAX));
-            self.next = Some(session).filter(|session| !session.turns.is_empty());
-        }
-        Ok(self.next.as_ref())
-    }
-
-    /// The next session, and the id of its first request.
-    fn take(&mut self) -> Result<Option<(RequestId, Session)>> {
-        self.peek()?;
-        let first = self.next_id;
-        let session = self.next.take();
-        self.next_id += session.as_ref().map_or(0, |session| session.turns.len() as u64);
-        Ok(session.map(|session| (first, session)))
-    }
-}
-
 impl Starts {
     fn new(arrival: Option<&ArrivalSpec>, seed: u64) -> Result<Starts> {
-        let process = match arrival {
+        let default = ArrivalSpec::Poisson { rate: DEFAULT_RATE };
+        let (process, recorded) = match arrival {
             Some(ArrivalSpec::Closed { concurrency }) => {
                 return Ok(Starts::Closed { unused: *concurrency, freed: BinaryHeap::new() });
             }
-            None | Some(ArrivalSpec::Timestamps) => None,
-            Some(process) => Some(arrivals(process, seed)?),
+            None | Some(ArrivalSpec::Timestamps) => (&default, true),
+            Some(process) => (process, false),
         };
         Ok(Starts::Open {
-            process,
-            fallback: arrivals(&ArrivalSpec::Poisson { rate: DEFAULT_RATE }, seed)?,
+            process: Box::new(arrivals(process, seed)?),
+            recorded,
             next: None,
         })
     }
@@ -299,11 +248,13 @@ impl Starts {
     /// When `session`, the next of the stream, starts; the same however often it is asked.
     fn of(&mut self, session: &Session, speedup: f64) -> Nanos {
         match self {
-            Starts::Open { process: Some(process), next, .. } => {
-                *next.get_or_insert_with(|| process.next_start())
-            }
-            Starts::Open { fallback, next, .. } => *next.get_or_insert_with(|| {
-                session.start.map_or_else(|| fallback.next_start(), |start| scaled(start, speedup))
+            Starts::Open {
+                process,
+                recorded,
+                next,
+            } => *next.get_or_insert_with(|| match session.start {
+                Some(start) if *recorded => scaled(start, speedup),
+                _ => process.next_start(),
             }),
             Starts::Closed { .. } => Nanos::ZERO,
         }
@@ -329,55 +280,6 @@ impl Starts {
             Starts::Open { .. } => {}
         }
     }
-}
-
-impl Active {
-    fn new(session: Session) -> Active {
-        let mut turns: Vec<Waiting> = Vec::with_capacity(session.turns.len());
-        for (place, turn) in (0u32..).zip(session.turns) {
-            let mut missing = 0;
-            if let When::After(earlier, _) = &turn.when {
-                debug_assert!(earlier.iter().all(|other| *other < place), "waits for a later turn");
-                missing = earlier.len();
-                for other in earlier {
-                    turns[*other as usize].dependents.push(place);
-                }
-            }
-            turns.push(Waiting { turn: Some(turn), missing, dependents: Vec::new() });
-        }
-        Active { session: session.id, left: turns.len(), turns }
-    }
-
-    /// Notes a completion. The turns that wait for nothing any more, and how long after it they are
-    /// sent.
-    fn complete(&mut self, place: usize) -> Vec<(u32, Nanos)> {
-        self.left -= 1;
-        let mut released = Vec::new();
-        for dependent in std::mem::take(&mut self.turns[place].dependents) {
-            let waiting = &mut self.turns[dependent as usize];
-            waiting.missing -= 1;
-            if let (0, Some(When::After(_, pause))) =
-                (waiting.missing, waiting.turn.as_ref().map(|turn| &turn.when))
-            {
-                released.push((dependent, *pause));
-            }
-        }
-        released
-    }
-}
-
-/// How long after its session's start a turn is sent, where it waits for no other.
-fn unconditional(when: &When) -> Option<Nanos> {
-    match when {
-        When::Offset(offset) => Some(*offset),
-        When::After(earlier, pause) => earlier.is_empty().then_some(*pause),
-    }
-}
-
-/// The least of the offsets.
-fn first_offset(turns: &[Turn]) -> Nanos {
-    let offsets = turns.iter().filter_map(|turn| unconditional(&turn.when));
-    offsets.min().unwrap_or(Nanos::ZERO)
 }
 
 /// A trace time at another speed, rounded to the nearest nanosecond; exact at speed 1.

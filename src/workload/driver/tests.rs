@@ -1,5 +1,6 @@
 use super::*;
 use crate::prompt::mix;
+use crate::workload::{Session, Turn, When};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
 
@@ -30,7 +31,8 @@ fn spec(arrival: Option<ArrivalSpec>, requests: Option<u64>) -> WorkloadSpec {
 }
 
 fn driver(sessions: &[Session], spec: &WorkloadSpec) -> LoadDriver {
-    LoadDriver::new(Box::new(Listed(sessions.to_vec().into_iter())), spec, 42).unwrap()
+    let sessions = sessions.to_vec();
+    LoadDriver::new(Box::new(Listed(sessions.into_iter())), spec, 42).unwrap()
 }
 
 /// Serves every request for `service(id)` and lists them as they arrived; completions of an instant
@@ -241,6 +243,13 @@ fn a_closed_loop_starts_with_all_its_slots_and_skips_leading_offsets() {
 
 #[test]
 fn sessions_are_pulled_one_ahead_and_forgotten_when_finished() {
+    pulled_one_ahead(ArrivalSpec::Constant { rate: 10.0 });
+    // All starts in one nanosecond.
+    pulled_one_ahead(ArrivalSpec::Constant { rate: 1e300 });
+    pulled_one_ahead(ArrivalSpec::Closed { concurrency: 1 });
+}
+
+fn pulled_one_ahead(arrival: ArrivalSpec) {
     struct Counting(u64);
     impl SessionStream for Counting {
         fn next_session(&mut self) -> Result<Option<Session>> {
@@ -249,8 +258,8 @@ fn sessions_are_pulled_one_ahead_and_forgotten_when_finished() {
             Ok(Some(session(self.0 - 1, None, [When::Offset(Nanos(0))])))
         }
     }
-    let open = spec(Some(ArrivalSpec::Constant { rate: 10.0 }), None);
-    let mut driver = LoadDriver::new(Box::new(Counting(0)), &open, 1).unwrap();
+    let workload = spec(Some(arrival), None);
+    let mut driver = LoadDriver::new(Box::new(Counting(0)), &workload, 1).unwrap();
     for id in 0..100 {
         let at = driver.next_arrival().unwrap().unwrap();
         assert_eq!(driver.take().unwrap().id, id);

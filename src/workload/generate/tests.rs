@@ -299,3 +299,24 @@ fn any_popularity_the_check_admits_can_be_drawn() {
         }
     }
 }
+
+#[test]
+fn bundled_workloads_are_of_the_promised_size_and_spell_out_the_defaults() {
+    use crate::scenario::{BUNDLED, ClusterSpec, Draft, OutputSpec, RouterSpec};
+    for (name, _) in BUNDLED {
+        let scenario = Draft::load(name).unwrap().finish().unwrap();
+        assert_eq!(scenario.cluster, ClusterSpec::default(), "{name}");
+        assert_eq!(scenario.router, RouterSpec::default(), "{name}");
+        assert_eq!(scenario.output, OutputSpec::default(), "{name}");
+        let mut stream = sessions(&scenario.workload, scenario.seed).unwrap();
+        let (mut requests, mut output) = (0, 0);
+        while requests < scenario.workload.requests.unwrap() {
+            for turn in stream.next_session().unwrap().unwrap().turns {
+                requests += 1;
+                output += total_tokens(&turn.output);
+            }
+        }
+        assert!((2000..4000).contains(&requests), "{name}: {requests}");
+        assert!((300_000..600_000).contains(&output), "{name}: {output}");
+    }
+}
