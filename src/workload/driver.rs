@@ -238,24 +238,18 @@ impl Starts {
             None | Some(ArrivalSpec::Timestamps) => (&default, true),
             Some(process) => (process, false),
         };
-        Ok(Starts::Open {
-            process: Box::new(arrivals(process, seed)?),
-            recorded,
-            next: None,
-        })
+        Ok(Starts::Open { process: Box::new(arrivals(process, seed)?), recorded, next: None })
     }
 
     /// When `session`, the next of the stream, starts; the same however often it is asked.
     fn of(&mut self, session: &Session, speedup: f64) -> Nanos {
         match self {
-            Starts::Open {
-                process,
-                recorded,
-                next,
-            } => *next.get_or_insert_with(|| match session.start {
-                Some(start) if *recorded => scaled(start, speedup),
-                _ => process.next_start(),
-            }),
+            Starts::Open { process, recorded, next } => {
+                *next.get_or_insert_with(|| match session.start {
+                    Some(start) if *recorded => scaled(start, speedup),
+                    _ => process.next_start(),
+                })
+            }
             Starts::Closed { .. } => Nanos::ZERO,
         }
     }

@@ -144,10 +144,7 @@ mod tests {
         let times: Vec<Nanos> = (0..1000).map(|_| time(&law, &mut rng)).collect();
         let zeros = times.iter().filter(|time| **time == Nanos::ZERO).count();
         assert!((400..600).contains(&zeros), "{zeros}");
-        let law = Law::Uniform {
-            low: 0.0,
-            high: 1.0,
-        };
+        let law = Law::Uniform { low: 0.0, high: 1.0 };
         assert!((0..9).any(|_| !time(&law, &mut rng).0.is_multiple_of(1_000_000_000)));
     }
 }

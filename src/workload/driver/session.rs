@@ -18,12 +18,7 @@ pub(super) struct Sessions {
 impl Sessions {
     /// At most `limit` requests of `stream`.
     pub(super) fn new(stream: Box<dyn SessionStream>, limit: u64) -> Sessions {
-        Sessions {
-            stream,
-            next: None,
-            next_id: 0,
-            limit,
-        }
+        Sessions { stream, next: None, next_id: 0, limit }
     }
 
     /// The next session, with at least one turn and none beyond the limit.
@@ -34,9 +29,7 @@ impl Sessions {
                 break;
             };
             let room = self.limit - self.next_id;
-            session
-                .turns
-                .truncate(usize::try_from(room).unwrap_or(usize::MAX));
+            session.turns.truncate(usize::try_from(room).unwrap_or(usize::MAX));
             self.next = Some(session).filter(|session| !session.turns.is_empty());
         }
         Ok(self.next.as_ref())
@@ -47,9 +40,7 @@ impl Sessions {
         self.peek()?;
         let first = self.next_id;
         let session = self.next.take();
-        self.next_id += session
-            .as_ref()
-            .map_or(0, |session| session.turns.len() as u64);
+        self.next_id += session.as_ref().map_or(0, |session| session.turns.len() as u64);
         Ok(session.map(|session| (first, session)))
     }
 }
@@ -79,26 +70,15 @@ impl Active {
         for (place, turn) in (0u32..).zip(session.turns) {
             let mut missing = 0;
             if let When::After(earlier, _) = &turn.when {
-                debug_assert!(
-                    earlier.iter().all(|other| *other < place),
-                    "waits for a later turn"
-                );
+                debug_assert!(earlier.iter().all(|other| *other < place), "waits for a later turn");
                 missing = earlier.len();
                 for other in earlier {
                     turns[*other as usize].dependents.push(place);
                 }
             }
-            turns.push(Waiting {
-                turn: Some(turn),
-                missing,
-                dependents: Vec::new(),
-            });
+            turns.push(Waiting { turn: Some(turn), missing, dependents: Vec::new() });
         }
-        Active {
-            session: session.id,
-            left: turns.len(),
-            turns,
-        }
+        Active { session: session.id, left: turns.len(), turns }
     }
 
     /// Notes a completion. The turns that wait for nothing any more, and how long after it they are
@@ -109,10 +89,9 @@ impl Active {
         for dependent in std::mem::take(&mut self.turns[place].dependents) {
             let waiting = &mut self.turns[dependent as usize];
             waiting.missing -= 1;
-            if let (0, Some(When::After(_, pause))) = (
-                waiting.missing,
-                waiting.turn.as_ref().map(|turn| &turn.when),
-            ) {
+            if let (0, Some(When::After(_, pause))) =
+                (waiting.missing, waiting.turn.as_ref().map(|turn| &turn.when))
+            {
                 released.push((dependent, *pause));
             }
         }
