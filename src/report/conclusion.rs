@@ -43,12 +43,21 @@ fn reuse(base: &Group<'_>, others: &[Group<'_>]) -> Option<String> {
 /// "Under kv, TTFT p50 is 2.9 times lower than with round-robin and 31 % lower than with random."
 fn latency(name: &str, metric: Metric, base: &Group<'_>, others: &[Group<'_>]) -> Option<String> {
     let own = base.values(metric)?;
-    let clauses: Vec<String> = others
-        .iter()
-        .filter_map(|other| {
-            let theirs = other.values(metric)?;
-            Some(format!("{} {}", relation(&own, &theirs), other.label))
-        })
+    // Neighbours of which the same is said share one clause.
+    let mut clauses: Vec<(String, Vec<String>)> = Vec::new();
+    for other in others {
+        let Some(theirs) = other.values(metric) else {
+            continue;
+        };
+        let (relation, label) = (relation(&own, &theirs), other.label.to_string());
+        match clauses.last_mut() {
+            Some((said, labels)) if *said == relation => labels.push(label),
+            _ => clauses.push((relation, vec![label])),
+        }
+    }
+    let clauses = clauses.iter();
+    let clauses: Vec<String> = clauses
+        .map(|(relation, labels)| format!("{relation} {}", list(labels)))
         .collect();
     (!clauses.is_empty()).then(|| format!("Under {}, {name} is {}.", base.label, list(&clauses)))
 }

@@ -47,9 +47,9 @@ pub fn workload_name(scenario: &Scenario) -> String {
 
 /// When requests or sessions start, in a few words; nothing where a trace keeps its own times.
 pub fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
-    let rate = |rate: f64, how: &str| format!("{} starts/s {how}", short(rate));
+    let rate = |rate: f64, how: &str| format!("{how} arrivals {}/s", short(rate));
     Some(match arrival? {
-        ArrivalSpec::Constant { rate: r } => rate(*r, "evenly"),
+        ArrivalSpec::Constant { rate: r } => rate(*r, "constant"),
         ArrivalSpec::Poisson { rate: r } => rate(*r, "poisson"),
         ArrivalSpec::Gamma { rate: r, .. } => rate(*r, "gamma"),
         _ => return None,

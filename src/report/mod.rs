@@ -2,9 +2,12 @@
 
 mod conclusion;
 pub mod csv;
-#[cfg(test)]
-mod fixture;
+pub mod decision;
+pub mod explain;
 mod format;
 pub mod plot;
 pub mod run_dir;
 pub mod table;
+
+#[cfg(test)]
+mod fixture;

@@ -303,7 +303,11 @@ fn difference(row: &Row, group: &Group<'_>, base: &Group<'_>) -> String {
     };
     let interval = interval_95(&paired);
     let size = interval.mean * scale;
-    let decimals = usize::from(row.kind == Kind::Share || size.abs() < 9.95);
+    let decimals = usize::from(match row.kind {
+        Kind::Share => true,
+        Kind::Quantity => size.abs() < 9.95,
+        Kind::Count => paired.len() > 1,
+    });
     let shown = format!("{}{unit}", signed(size, decimals));
     if paired.len() < 2 {
         return shown;

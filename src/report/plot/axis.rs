@@ -166,7 +166,8 @@ impl Frame {
         }
         let at = (self.from.0 - widest - 19.0, 0.5 * (self.from.1 + self.to.1));
         canvas.text(title, at, MEDIUM, Anchor::Upwards)?;
-        canvas.line(&[self.from, (self.from.0, self.to.1)], AXIS, 1.0)
+        let corner = (self.from.0, self.to.1);
+        canvas.line(&[self.from, corner, self.to], AXIS, 1.0)
     }
 
     /// Says in the middle why there is nothing to see.

@@ -93,5 +93,5 @@ pub fn legend(canvas: &Canvas<'_>, width: f64, top: f64, keys: &[Key<'_>]) -> Re
         canvas.text(&text, (x + LINE + 6.0, y), MEDIUM, Anchor::LeftMiddle)?;
         x += needs + 18.0;
     }
-    Ok(y + 20.0)
+    Ok(y + 26.0)
 }
