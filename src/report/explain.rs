@@ -200,7 +200,7 @@ pub fn render(decision: &DecisionRecord) -> String {
     text += &table(decision, &shown);
     let hidden = decision.candidates.len() - shown.len();
     if hidden > 0 {
-        let _ = writeln!(text, "  ({hidden} more workers, all with worse scores)");
+        let _ = writeln!(text, "  ({hidden} more workers not shown)");
     }
     for sentence in words(decision) {
         let _ = writeln!(text, "{sentence}");
@@ -243,14 +243,14 @@ fn table(decision: &DecisionRecord, shown: &[&Candidate]) -> String {
             .flat_map(|c| &c.terms)
             .map(|term| term.0.to_string()),
     );
-    header.push(
-        if decision.lower_is_better {
+    if has_scores(decision) {
+        let name = if decision.lower_is_better {
             "cost"
         } else {
             "score"
-        }
-        .into(),
-    );
+        };
+        header.push(name.into());
+    }
     header.push(String::new());
     let mut rows = vec![header];
     rows.extend(shown.iter().map(|candidate| cells(decision, candidate)));
@@ -274,6 +274,12 @@ fn table(decision: &DecisionRecord, shown: &[&Candidate]) -> String {
     text
 }
 
+/// Whether the policy scores workers at all: turn-taking ones do not.
+fn has_scores(decision: &DecisionRecord) -> bool {
+    let mut candidates = decision.candidates.iter();
+    candidates.any(|candidate| !candidate.terms.is_empty() || candidate.score != 0.0)
+}
+
 fn cells(decision: &DecisionRecord, candidate: &Candidate) -> Vec<String> {
     let believed = candidate.believed_overlap_blocks;
     let mut cells = vec![
@@ -282,11 +288,12 @@ fn cells(decision: &DecisionRecord, candidate: &Candidate) -> Vec<String> {
         candidate.true_overlap_blocks.to_string(),
     ];
     cells.extend(candidate.terms.iter().map(|term| number(term.1, 2)));
-    cells.push(if candidate.score.is_finite() {
-        number(candidate.score, 2)
-    } else {
-        "ruled out".into()
-    });
+    if has_scores(decision) {
+        cells.push(match candidate.score.is_finite() {
+            true => number(candidate.score, 2),
+            false => "ruled out".into(),
+        });
+    }
     let is_chosen = candidate.worker == decision.chosen;
     cells.push(if is_chosen { "<- chosen" } else { "" }.into());
     cells

@@ -82,6 +82,19 @@ fn ties_and_routers_without_an_index_are_explained() {
 }
 
 #[test]
+fn policies_without_scores_show_none() {
+    let mut turn = decision(0, 50.0);
+    turn.reason = "next in turn".into();
+    for candidate in &mut turn.candidates {
+        candidate.terms.clear();
+        candidate.score = 0.0;
+    }
+    let text = render(&turn);
+    assert!(!text.contains("cost") && !text.contains("0.00"), "{text}");
+    assert!(text.contains("chosen: next in turn."), "{text}");
+}
+
+#[test]
 fn without_a_request_the_costliest_are_listed() {
     let decisions: Vec<DecisionRecord> = (0..30).map(|i| decision(i, (i % 15) as f64)).collect();
     let text = asked(&decisions, &Query::default()).unwrap();

@@ -9,5 +9,7 @@ pub mod plot;
 pub mod run_dir;
 pub mod table;
 
+pub use format::describe;
+
 #[cfg(test)]
 mod fixture;

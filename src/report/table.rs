@@ -6,7 +6,7 @@
 
 use crate::metrics::summary::{RunSummary, Summary};
 use crate::report::conclusion;
-use crate::report::format::{arrivals, number, short, workload_name};
+use crate::report::format::{describe, number, short};
 use crate::stats::{interval_95, mean};
 use std::fmt::Write;
 
@@ -163,14 +163,7 @@ fn header(summary: &Summary) -> String {
     let scenario = &summary.scenario;
     let cluster = &scenario.cluster;
     let arrived = summary.runs.first().map_or(0, |run| run.requests.arrived);
-    let mut parts = vec![format!(
-        "{}: {} requests",
-        workload_name(scenario),
-        number(arrived as f64, 0)
-    )];
-    parts.extend(arrivals(scenario.workload.arrival.as_ref()));
-    let plural = if cluster.workers == 1 { "" } else { "s" };
-    parts.push(format!("{} worker{plural}", cluster.workers));
+    let mut parts = vec![describe(scenario, arrived)];
     let blocks = cluster.kv_blocks.map_or(String::new(), |blocks| {
         format!("{} KV ", number(f64::from(blocks), 0))
     });

@@ -3,6 +3,7 @@
 use super::canvas::{AXIS, Anchor, Canvas, GRID, Point};
 use crate::error::Result;
 use crate::report::format::number;
+use plotters::style::WHITE;
 
 /// Size of tick labels, pixels.
 pub const SMALL: f64 = 12.0;
@@ -176,6 +177,9 @@ impl Frame {
             0.5 * (self.from.0 + self.to.0),
             0.5 * (self.from.1 + self.to.1),
         );
+        let half = 0.5 * canvas.text_width(text, 15.0)? + 6.0;
+        let corner = |side: f64| (middle.0 + side * half, middle.1 + side * 12.0);
+        canvas.rect(corner(-1.0), corner(1.0), WHITE, 1.0)?;
         canvas.text(text, middle, 15.0, Anchor::CentreMiddle)
     }
 }

@@ -63,7 +63,8 @@ fn draw_chart(
     let text_room = canvas.widest(texts, MEDIUM, room / 2.0)?;
     let names = canvas.widest(runs.iter().map(|run| run.label), SMALL, NAMES)? + 12.0;
     let longest = chart.bars.iter().map(|bar| bar.length).fold(0.0, f64::max);
-    let full = chart.full.unwrap_or(longest).max(f64::MIN_POSITIVE);
+    let full = chart.full.unwrap_or(longest);
+    let full = if full > 0.0 { full } else { 1.0 };
     let scale = (room - names - text_room - 14.0) / full;
     for (index, (bar, run)) in chart.bars.iter().zip(runs).enumerate() {
         let y = top + 30.0 + height * index as f64;
