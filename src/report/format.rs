@@ -21,9 +21,9 @@ pub fn number(value: f64, decimals: usize) -> String {
 /// `value` with about three significant digits.
 pub fn short(value: f64) -> String {
     let decimals = match value.abs() {
+        0.0 => 0,
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
-        size if size == 0.0 => 0,
         _ => 2,
     };
     number(value, decimals)

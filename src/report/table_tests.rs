@@ -82,6 +82,10 @@ fn warnings_name_the_runs_that_mean_nothing() {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
     assert!(!text.contains("unfinished"), "{text}");
+    assert!(
+        !text.contains("Under kv"),
+        "latencies of an overloaded run: {text}"
+    );
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
 }
 
