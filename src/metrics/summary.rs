@@ -107,7 +107,7 @@ pub struct Rate {
 }
 
 /// One router, one seed.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct RunSummary {
     /// Router mode.
     pub router: String,

@@ -41,14 +41,27 @@ fn reuse(base: &Group<'_>, others: &[Group<'_>]) -> Option<String> {
 }
 
 /// "Under kv, TTFT p50 is 2.9 times lower than with round-robin and 31 % lower than with random."
+/// Overloaded runs are left to the warning: their latencies grow with the length of the run.
 fn latency(name: &str, metric: Metric, base: &Group<'_>, others: &[Group<'_>]) -> Option<String> {
+    if is_overloaded(base) {
+        return None;
+    }
     let own = base.values(metric)?;
-    let clauses: Vec<String> = others
-        .iter()
-        .filter_map(|other| {
-            let theirs = other.values(metric)?;
-            Some(format!("{} {}", relation(&own, &theirs), other.label))
-        })
+    // Neighbours of which the same is said share one clause.
+    let mut clauses: Vec<(String, Vec<String>)> = Vec::new();
+    for other in others.iter().filter(|other| !is_overloaded(other)) {
+        let Some(theirs) = other.values(metric) else {
+            continue;
+        };
+        let (relation, label) = (relation(&own, &theirs), other.label.to_string());
+        match clauses.last_mut() {
+            Some((said, labels)) if *said == relation => labels.push(label),
+            _ => clauses.push((relation, vec![label])),
+        }
+    }
+    let clauses = clauses.iter();
+    let clauses: Vec<String> = clauses
+        .map(|(relation, labels)| format!("{relation} {}", list(labels)))
         .collect();
     (!clauses.is_empty()).then(|| format!("Under {}, {name} is {}.", base.label, list(&clauses)))
 }
@@ -108,6 +121,10 @@ fn warnings(groups: &[Group<'_>]) -> Vec<String> {
         ": unfinished requests are not in the numbers.",
     );
     warnings
+}
+
+fn is_overloaded(group: &Group<'_>) -> bool {
+    group.runs.iter().any(|run| run.overloaded)
 }
 
 fn has_completed(run: &RunSummary) -> bool {

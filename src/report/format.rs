@@ -21,16 +21,21 @@ pub fn number(value: f64, decimals: usize) -> String {
 /// `value` with about three significant digits.
 pub fn short(value: f64) -> String {
     let decimals = match value.abs() {
+        0.0 => 0,
         size if size >= 99.95 => 0,
         size if size >= 9.995 => 1,
-        size if size == 0.0 => 0,
         _ => 2,
     };
     number(value, decimals)
 }
 
+/// A setting as it was given, without idle zeros: 8, 0.5, 12.25.
+fn trimmed(value: f64) -> String {
+    format!("{}", (value * 1e3).round() / 1e3)
+}
+
 /// What the workload is called: its kind, or the name of the trace file.
-pub fn workload_name(scenario: &Scenario) -> String {
+fn workload_name(scenario: &Scenario) -> String {
     let workload = &scenario.workload;
     let trace = workload.trace.as_ref().and_then(|path| path.file_name());
     match (workload.kind, trace) {
@@ -46,14 +51,30 @@ pub fn workload_name(scenario: &Scenario) -> String {
 }
 
 /// When requests or sessions start, in a few words; nothing where a trace keeps its own times.
-pub fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
-    let rate = |rate: f64, how: &str| format!("{} starts/s {how}", short(rate));
+fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
+    let rate = |rate: f64, how: &str| format!("{how} arrivals {}/s", trimmed(rate));
     Some(match arrival? {
-        ArrivalSpec::Constant { rate: r } => rate(*r, "evenly"),
+        ArrivalSpec::Constant { rate: r } => rate(*r, "constant"),
         ArrivalSpec::Poisson { rate: r } => rate(*r, "poisson"),
         ArrivalSpec::Gamma { rate: r, .. } => rate(*r, "gamma"),
-        _ => return None,
+        ArrivalSpec::OnOff { rate: r, .. } => rate(*r, "on-off"),
+        ArrivalSpec::Ramp { to_rate: r, .. } => rate(*r, "ramp to"),
+        ArrivalSpec::Closed { concurrency } => format!("{concurrency} in flight"),
+        ArrivalSpec::Timestamps => return None,
     })
+}
+
+/// What was run, in a few words: the subtitle of plots and the start of the table's header.
+pub fn describe(scenario: &Scenario, requests: u64) -> String {
+    let mut parts = vec![
+        workload_name(scenario),
+        format!("{} requests", number(requests as f64, 0)),
+    ];
+    parts.extend(arrivals(scenario.workload.arrival.as_ref()));
+    let workers = scenario.cluster.workers;
+    let plural = if workers == 1 { "" } else { "s" };
+    parts.push(format!("{} worker{plural}", number(workers.into(), 0)));
+    parts.join(", ")
 }
 
 /// `a, b and c`.

@@ -2,10 +2,15 @@
 
 mod conclusion;
 pub mod csv;
-#[cfg(test)]
-mod fixture;
+pub mod decision;
+pub mod explain;
 mod format;
 pub mod plot;
 pub mod run_dir;
 pub mod run_files;
 pub mod table;
+
+pub use format::describe;
+
+#[cfg(test)]
+mod fixture;

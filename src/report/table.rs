@@ -6,7 +6,7 @@
 
 use crate::metrics::summary::{RunSummary, Summary};
 use crate::report::conclusion;
-use crate::report::format::{arrivals, number, short, workload_name};
+use crate::report::format::{describe, number, short};
 use crate::stats::{interval_95, mean};
 use std::fmt::Write;
 
@@ -138,15 +138,14 @@ fn header(summary: &Summary) -> String {
     let scenario = &summary.scenario;
     let cluster = &scenario.cluster;
     let arrived = summary.runs.first().map_or(0, |run| run.requests.arrived);
-    let mut parts =
-        vec![format!("{}: {} requests", workload_name(scenario), number(arrived as f64, 0))];
-    parts.extend(arrivals(scenario.workload.arrival.as_ref()));
-    let plural = if cluster.workers == 1 { "" } else { "s" };
-    parts.push(format!("{} worker{plural}", cluster.workers));
-    let blocks = cluster
-        .kv_blocks
-        .map_or(String::new(), |blocks| format!("{} KV ", number(f64::from(blocks), 0)));
-    parts.push(format!("{blocks}blocks of {} tokens each", cluster.block_tokens));
+    let mut parts = vec![describe(scenario, arrived)];
+    let blocks = cluster.kv_blocks.map_or(String::new(), |blocks| {
+        format!("{} KV ", number(f64::from(blocks), 0))
+    });
+    parts.push(format!(
+        "{blocks}blocks of {} tokens each",
+        cluster.block_tokens
+    ));
     parts.push(cluster.latency.clone());
     if scenario.seeds > 1 {
         parts.push(format!("{} seeds (mean; difference ± 95 % interval)", scenario.seeds));
@@ -267,7 +266,11 @@ fn difference(row: &Row, group: &Group<'_>, base: &Group<'_>) -> String {
     };
     let interval = interval_95(&paired);
     let size = interval.mean * scale;
-    let decimals = usize::from(row.kind == Kind::Share || size.abs() < 9.95);
+    let decimals = usize::from(match row.kind {
+        Kind::Share => true,
+        Kind::Quantity => size.abs() < 9.95,
+        Kind::Count => paired.len() > 1,
+    });
     let shown = format!("{}{unit}", signed(size, decimals));
     if paired.len() < 2 {
         return shown;

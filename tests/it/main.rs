@@ -1,4 +1,2 @@
 //! Integration tests: one binary, one module per subject.
-
-mod oracle;
-mod support;
+mod report;

@@ -3,6 +3,7 @@
 use super::canvas::{AXIS, Anchor, Canvas, GRID, Point};
 use crate::error::Result;
 use crate::report::format::number;
+use plotters::style::WHITE;
 
 /// Size of tick labels, pixels.
 pub const SMALL: f64 = 12.0;
@@ -156,12 +157,19 @@ impl Frame {
         }
         let at = (self.from.0 - widest - 19.0, 0.5 * (self.from.1 + self.to.1));
         canvas.text(title, at, MEDIUM, Anchor::Upwards)?;
-        canvas.line(&[self.from, (self.from.0, self.to.1)], AXIS, 1.0)
+        let corner = (self.from.0, self.to.1);
+        canvas.line(&[self.from, corner, self.to], AXIS, 1.0)
     }
 
     /// Says in the middle why there is nothing to see.
     pub fn say(&self, canvas: &Canvas<'_>, text: &str) -> Result<()> {
-        let middle = (0.5 * (self.from.0 + self.to.0), 0.5 * (self.from.1 + self.to.1));
+        let middle = (
+            0.5 * (self.from.0 + self.to.0),
+            0.5 * (self.from.1 + self.to.1),
+        );
+        let half = 0.5 * canvas.text_width(text, 15.0)? + 6.0;
+        let corner = |side: f64| (middle.0 + side * half, middle.1 + side * 12.0);
+        canvas.rect(corner(-1.0), corner(1.0), WHITE, 1.0)?;
         canvas.text(text, middle, 15.0, Anchor::CentreMiddle)
     }
 }

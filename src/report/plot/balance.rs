@@ -3,7 +3,7 @@
 use super::PlotRun;
 use super::axis::{Frame, MEDIUM, Scale};
 use super::canvas::{self, Anchor, Canvas, INK};
-use super::style::{color, title};
+use super::style::{MARGIN, color, title};
 use crate::error::Result;
 use crate::stats::{mean, quantile};
 
@@ -12,8 +12,8 @@ const STRIP: f64 = 46.0;
 /// Dots of a strip at most; beyond it, that many quantiles stand for the workers.
 const DOTS: usize = 300;
 const WIDTH: f64 = 800.0;
-/// Left edge of the data: router names stand before it.
-const LEFT: f64 = 150.0;
+/// Room for router names before the data at most, pixels.
+const NAMES: f64 = 180.0;
 
 pub(super) fn draw_balance(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
     let strips = STRIP * runs.len().max(1) as f64;
@@ -21,8 +21,10 @@ pub(super) fn draw_balance(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<Strin
     let about = format!("{subtitle} (dot: one worker; upright line: their mean)");
     let busy: Vec<Vec<f64>> = runs.iter().map(busy_percent).collect();
     let tokens: Vec<Vec<f64>> = runs.iter().map(tokens_percent).collect();
-    let middle = 0.5 * (LEFT + WIDTH - 20.0);
     canvas::draw(size, |canvas| {
+        let names = canvas.widest(runs.iter().map(|run| run.label), MEDIUM, NAMES)?;
+        let edge = MARGIN + names + 10.0;
+        let middle = 0.5 * (edge + WIDTH - 20.0);
         let top = title(canvas, WIDTH, "Balance between workers", &about)? + 12.0;
         let frame = |left, right, x| Frame {
             from: (left, top),
@@ -31,14 +33,14 @@ pub(super) fn draw_balance(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<Strin
             y: Scale::linear(0.0, runs.len().max(1) as f64),
         };
         let most = tokens.iter().flatten().copied().fold(100.0, f64::max);
-        let left = frame(LEFT, middle - 16.0, Scale::linear(0.0, 100.0));
+        let left = frame(edge, middle - 16.0, Scale::linear(0.0, 100.0));
         let right = frame(middle + 16.0, WIDTH - 20.0, Scale::from_zero(most));
         left.draw_x(canvas, Some("busy fraction (%)"))?;
         right.draw_x(canvas, Some("tokens handled (% of the mean worker)"))?;
         for (index, run) in runs.iter().enumerate() {
             let y = top + STRIP * (index as f64 + 0.5);
-            let label = canvas.fit(run.label, MEDIUM, LEFT - 26.0)?;
-            canvas.text(&label, (LEFT - 10.0, y), MEDIUM, Anchor::RightMiddle)?;
+            let label = canvas.fit(run.label, MEDIUM, NAMES)?;
+            canvas.text(&label, (edge - 10.0, y), MEDIUM, Anchor::RightMiddle)?;
             strip(canvas, &left, y, &busy[index], index)?;
             strip(canvas, &right, y, &tokens[index], index)?;
         }
@@ -46,12 +48,18 @@ pub(super) fn draw_balance(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<Strin
     })
 }
 
-/// Busy percentage of every worker over the run of the first seed.
+/// Busy percentage of every worker over the run of the first seed, as in its summary: of the time
+/// from the first arrival to the end.
 fn busy_percent(run: &PlotRun<'_>) -> Vec<f64> {
-    let end = run.end.0.max(1) as f64;
+    let measured = run
+        .summaries
+        .first()
+        .map(|summary| 1e9 * summary.duration_s);
+    let measured = measured.filter(|ns| *ns > 0.0);
+    let measured = measured.unwrap_or(run.end.0.max(1) as f64);
     let busy = run.timeline.rows().iter();
     busy.map(|cells| cells.iter().map(|cell| cell.busy_ns).sum::<u64>() as f64)
-        .map(|busy_ns| 100.0 * busy_ns / end)
+        .map(|busy_ns| 100.0 * busy_ns / measured)
         .collect()
 }
 

@@ -154,15 +154,35 @@ impl Canvas<'_> {
         Ok(f64::from(width) / FINE)
     }
 
-    /// `text`, shortened with an ellipsis where it is wider than `room`.
+    /// `text`, shortened in the middle where it is wider than `room`: names differ at their ends.
     pub fn fit(&self, text: &str, size: f64, room: f64) -> Result<String> {
-        let mut kept = text.to_string();
-        while self.text_width(&kept, size)? > room && kept.chars().count() > 2 {
-            kept = kept.trim_end_matches('…').to_string();
-            kept.pop();
-            kept.push('…');
+        let letters: Vec<char> = text.chars().collect();
+        let mut shown = text.to_string();
+        let mut keep = letters.len();
+        while self.text_width(&shown, size)? > room && keep > 2 {
+            keep -= 1;
+            let (head, tail) = (keep.div_ceil(2), letters.len() - keep / 2);
+            shown = letters[..head]
+                .iter()
+                .chain(['…'].iter())
+                .chain(&letters[tail..])
+                .collect();
         }
-        Ok(kept)
+        Ok(shown)
+    }
+
+    /// Width of the widest of `texts`, but at most `most`.
+    pub fn widest<'t>(
+        &self,
+        texts: impl IntoIterator<Item = &'t str>,
+        size: f64,
+        most: f64,
+    ) -> Result<f64> {
+        let mut widest: f64 = 0.0;
+        for text in texts {
+            widest = widest.max(self.text_width(text, size)?);
+        }
+        Ok(widest.min(most))
     }
 }
 

@@ -69,7 +69,7 @@ pub(super) fn load(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
     const PANEL: f64 = 128.0;
     let columns = if runs.len() > 3 { 2 } else { 1 };
     let lines = runs.len().max(1).div_ceil(columns);
-    let size = (800, (96.0 + PANEL * lines as f64 + 44.0) as u32);
+    let size = (800, (110.0 + PANEL * lines as f64) as u32);
     let clock = Clock::of(runs);
     canvas::draw(size, |canvas| {
         let about = format!("{subtitle} (line: median worker, band: least to most busy worker)");

@@ -10,8 +10,8 @@ use crate::report::format::{number, short};
 use crate::stats::mean;
 
 const WIDTH: f64 = 900.0;
-/// Room for router names before the bars, pixels.
-const NAMES: f64 = 118.0;
+/// Room for router names before the bars at most, pixels.
+const NAMES: f64 = 150.0;
 
 /// A bar: its length, a second value shown with it, and what is written at its end.
 struct Bar {
@@ -59,20 +59,20 @@ fn draw_chart(
     runs: &[PlotRun<'_>],
 ) -> Result<()> {
     canvas.text(chart.title, (left, top + 10.0), 14.0, Anchor::LeftMiddle)?;
-    let mut text_room: f64 = 0.0;
-    for bar in &chart.bars {
-        text_room = text_room.max(canvas.text_width(&bar.text, MEDIUM)?);
-    }
+    let texts = chart.bars.iter().map(|bar| bar.text.as_str());
+    let text_room = canvas.widest(texts, MEDIUM, room / 2.0)?;
+    let names = canvas.widest(runs.iter().map(|run| run.label), SMALL, NAMES)? + 12.0;
     let longest = chart.bars.iter().map(|bar| bar.length).fold(0.0, f64::max);
-    let full = chart.full.unwrap_or(longest).max(f64::MIN_POSITIVE);
-    let scale = (room - NAMES - text_room - 14.0) / full;
+    let full = chart.full.unwrap_or(longest);
+    let full = if full > 0.0 { full } else { 1.0 };
+    let scale = (room - names - text_room - 14.0) / full;
     for (index, (bar, run)) in chart.bars.iter().zip(runs).enumerate() {
         let y = top + 30.0 + height * index as f64;
-        let label = canvas.fit(run.label, SMALL, NAMES - 10.0)?;
+        let label = canvas.fit(run.label, SMALL, NAMES)?;
         let middle = y + 0.4 * height;
-        let name_at = (left + NAMES - 8.0, middle);
+        let name_at = (left + names - 8.0, middle);
         canvas.text(&label, name_at, SMALL, Anchor::RightMiddle)?;
-        draw_bar(canvas, (left + NAMES, y), 0.8 * height, scale, bar, index)?;
+        draw_bar(canvas, (left + names, y), 0.8 * height, scale, bar, index)?;
     }
     Ok(())
 }
@@ -105,7 +105,8 @@ fn hit_rates(runs: &[PlotRun<'_>]) -> Chart {
     let bar = |run: &PlotRun<'_>| {
         let rate = average(run, |run| run.prefix_cache.hit_rate);
         let ceiling = average(run, |run| run.prefix_cache.ceiling_hit_rate);
-        let text = format!("{} %", number(100.0 * rate, 1));
+        let percent = |share: f64| number(100.0 * share, 1);
+        let text = format!("{} / {}", percent(rate), percent(ceiling));
         Bar {
             length: rate,
             inner: None,
@@ -114,7 +115,7 @@ fn hit_rates(runs: &[PlotRun<'_>]) -> Chart {
         }
     };
     Chart {
-        title: "Hit rate (% of prompt tokens; upright line: ceiling)",
+        title: "Hit rate / ceiling (% of prompt tokens)",
         bars: runs.iter().map(bar).collect(),
         full: Some(1.0),
     }
@@ -132,7 +133,7 @@ fn ttft(runs: &[PlotRun<'_>]) -> Chart {
         }
     };
     Chart {
-        title: "TTFT p50 / p99 (ms; full colour: p50)",
+        title: "TTFT p50 / p99 (ms)",
         bars: runs.iter().map(bar).collect(),
         full: None,
     }

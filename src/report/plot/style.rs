@@ -26,7 +26,7 @@ pub fn color(index: usize) -> RGBColor {
     PALETTE[index % PALETTE.len()]
 }
 
-/// Marker of the `index`-th router: six shapes, so that shape and colour repeat at different routers.
+/// Marker of the `index`-th router: six shapes, so that shape and colour repeat apart.
 pub fn marker(canvas: &Canvas<'_>, (x, y): Point, index: usize) -> Result<()> {
     let corners: &[(f64, f64)] = match index % 6 {
         0 => return canvas.dot((x, y), 4.0, color(index), 1.0),
@@ -90,5 +90,5 @@ pub fn legend(canvas: &Canvas<'_>, width: f64, top: f64, keys: &[Key<'_>]) -> Re
         canvas.text(&text, (x + LINE + 6.0, y), MEDIUM, Anchor::LeftMiddle)?;
         x += needs + 18.0;
     }
-    Ok(y + 20.0)
+    Ok(y + 26.0)
 }

@@ -27,7 +27,7 @@ fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Vec<Point>]) -> Result<(
     let values = || curves.iter().flatten().map(|point| point.0);
     let low = values().min_by(f64::total_cmp);
     let high = values().max_by(f64::total_cmp);
-    let x = Scale::wide(low.unwrap_or(0.0), high.unwrap_or(1.0));
+    let x = Scale::wide(low.unwrap_or(1.0), high.unwrap_or(1.0));
     let frame = Frame {
         from: (76.0, top),
         to: (776.0, f64::from(SIZE.1) - 62.0),

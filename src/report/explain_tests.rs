@@ -1,0 +1,152 @@
+use super::*;
+
+fn decision(request: u64, cost: f64) -> DecisionRecord {
+    let candidate = |worker, believed, held, prefill, decode| Candidate {
+        worker,
+        believed_overlap_blocks: believed,
+        true_overlap_blocks: held,
+        terms: vec![("prefill".into(), prefill), ("decode".into(), decode)],
+        score: prefill + decode,
+    };
+    DecisionRecord {
+        router: "kv".into(),
+        seed: 42,
+        request,
+        time_ms: 1500.25 + request as f64,
+        prompt_tokens: 1600,
+        prompt_blocks: 100,
+        chosen: 2,
+        reason: "lowest cost".into(),
+        tie: 1,
+        lower_is_better: true,
+        cost,
+        candidates: vec![
+            candidate(1, Some(80), 80, 20.0, 1100.5),
+            candidate(2, Some(40), 30, 60.0, 12.0),
+        ],
+    }
+}
+
+fn asked(decisions: &[DecisionRecord], query: &Query) -> Result<String> {
+    let place = tempfile::tempdir().unwrap();
+    let lines = decisions
+        .iter()
+        .map(|decision| serde_json::to_string(decision).unwrap() + "\n");
+    std::fs::write(
+        place.path().join("decisions.jsonl"),
+        lines.collect::<String>(),
+    )
+    .unwrap();
+    let mut out = Vec::new();
+    explain(&mut out, place.path(), query)?;
+    let text = String::from_utf8(out).unwrap();
+    Ok(text.replace(place.path().to_str().unwrap(), "RUN"))
+}
+
+fn of(request: u64) -> Query {
+    Query {
+        request: Some(request),
+        ..Query::default()
+    }
+}
+
+#[test]
+fn a_decision_is_told_in_a_table_and_in_words() {
+    let expected = "\
+request 7 under kv (seed 42) at 1.507 s: 1,600 prompt tokens, 100 full blocks
+            believed  held  prefill    decode      cost
+  worker-1        80    80    20.00  1,100.50  1,120.50
+  worker-2        40    30    60.00     12.00     72.00  <- chosen
+worker-2 was chosen: lowest cost.
+The router believed that worker-2 held 40 blocks, but it held 30: the rest was evicted or never there.
+worker-1 held 50 more blocks of this prompt: they are computed again.
+";
+    let decisions = [decision(6, 0.0), decision(7, 50.0)];
+    assert_eq!(asked(&decisions, &of(7)).unwrap(), expected);
+}
+
+#[test]
+fn ties_and_routers_without_an_index_are_explained() {
+    let mut tied = decision(0, 0.0);
+    tied.tie = 2;
+    for candidate in &mut tied.candidates {
+        candidate.believed_overlap_blocks = None;
+        candidate.true_overlap_blocks = 3;
+        candidate.score = f64::INFINITY;
+    }
+    let text = render(&tied);
+    assert!(text.contains("2 workers were equally good"), "{text}");
+    assert!(text.contains("No worker held more"), "{text}");
+    assert!(text.contains("ruled out"), "{text}");
+    assert!(!text.contains("believed that"), "{text}");
+}
+
+#[test]
+fn policies_without_scores_show_none() {
+    let mut turn = decision(0, 50.0);
+    turn.reason = "next in turn".into();
+    for candidate in &mut turn.candidates {
+        candidate.terms.clear();
+        candidate.score = 0.0;
+    }
+    let text = render(&turn);
+    assert!(!text.contains("cost") && !text.contains("0.00"), "{text}");
+    assert!(text.contains("chosen: next in turn."), "{text}");
+}
+
+#[test]
+fn without_a_request_the_costliest_are_listed() {
+    let decisions: Vec<DecisionRecord> = (0..30).map(|i| decision(i, (i % 15) as f64)).collect();
+    let text = asked(&decisions, &Query::default()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert_eq!(lines.len(), 12, "{text}");
+    assert_eq!(
+        lines[1],
+        "  request 14       kv seed 42 at 1.514 s: worker-2, 14 of 100 blocks passed by (lowest cost)"
+    );
+    assert!(lines[2].contains("request 29 "), "{text}");
+    assert_eq!(
+        lines[11],
+        "For one of them: kvroute explain RUN --request 14"
+    );
+    let perfect = asked(&[decision(3, 0.0)], &Query::default()).unwrap();
+    assert!(perfect.starts_with("All 1 decisions took"), "{perfect}");
+}
+
+#[test]
+fn large_clusters_show_the_best_workers_and_the_chosen_one() {
+    let mut large = decision(0, 0.0);
+    large.candidates = (1..=1000)
+        .map(|worker| Candidate {
+            worker,
+            score: f64::from(worker),
+            ..large.candidates[1].clone()
+        })
+        .collect();
+    large.chosen = 900;
+    let text = render(&large);
+    assert!(text.contains("worker-900"), "{text}");
+    assert!(text.contains("(984 more workers"), "{text}");
+}
+
+#[test]
+fn questions_without_an_answer_say_what_is_known() {
+    let decisions = [decision(3, 0.0), decision(9, 0.0)];
+    let message = |query: &Query| asked(&decisions, query).unwrap_err().to_string();
+    assert_eq!(
+        message(&of(4711)),
+        "request 4711 is not in this run; its requests are 3 to 9"
+    );
+    let router = Query {
+        router: Some("kw".into()),
+        ..Query::default()
+    };
+    assert!(message(&router).starts_with("router \"kw\" is not in this run; it has kv"));
+    let seed = Query {
+        seed: Some(1),
+        ..Query::default()
+    };
+    assert!(message(&seed).contains("seeds 42 to 42"));
+    let nowhere = explain(&mut Vec::new(), Path::new("/nowhere"), &of(1)).unwrap_err();
+    assert!(nowhere.to_string().contains("--decisions"), "{nowhere}");
+}
