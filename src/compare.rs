@@ -76,7 +76,12 @@ pub fn open_workload(scenario: &Scenario, seed: u64) -> Result<Box<dyn Source>> 
     workload::build(&scenario.workload, seed, trace.map(|trace| Box::new(trace) as _))
 }
 
-/// Runs all of `setups` on at most `threads` threads (0: one per core); results in their order, the
+/// Threads to use where `asked` were asked for; 0 means one per core.
+pub fn threads(asked: usize) -> usize {
+    if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, usize::from) }
+}
+
+/// Runs all of `setups` on at most `threads` threads; results in their order, the
 /// same whatever the number of threads. When asked to stop, every run ends with what it has.
 ///
 /// # Errors

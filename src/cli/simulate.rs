@@ -73,9 +73,6 @@ impl SimulateArgs {
 
 pub fn exec(args: &SimulateArgs) -> anyhow::Result<()> {
     let clock = Stopwatch::start();
-    if args.verbose {
-        log_to_stderr();
-    }
     let Prepared { scenario, requests, note } = args.prepare()?;
     let setups = compare::setups(&scenario)?;
     let dir = RunDir::create(&args.out(&scenario))?;
@@ -84,7 +81,7 @@ pub fn exec(args: &SimulateArgs) -> anyhow::Result<()> {
     let control = Arc::new(Control::default());
     progress::stop_on_ctrl_c(&control)?;
     // A log of several runs at once could not be read.
-    let threads = if args.verbose { 1 } else { args.threads };
+    let threads = if args.verbose { 1 } else { compare::threads(args.threads) };
     let total = requests * setups.len() as u64;
     let outputs = progress::with_bar(total, args.quiet, &control, || {
         let sink = |place, setup: &_| {
@@ -110,14 +107,4 @@ pub fn exec(args: &SimulateArgs) -> anyhow::Result<()> {
         anyhow::bail!("interrupted; requests under way are counted as unfinished");
     }
     Ok(())
-}
-
-fn log_to_stderr() {
-    tracing_subscriber::fmt()
-        .with_max_level(tracing::Level::DEBUG)
-        .with_writer(std::io::stderr)
-        .without_time()
-        .with_target(false)
-        .with_ansi(false)
-        .init();
 }

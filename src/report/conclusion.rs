@@ -60,9 +60,8 @@ fn latency(name: &str, metric: Metric, base: &Group<'_>, others: &[Group<'_>]) -
         }
     }
     let clauses = clauses.iter();
-    let clauses: Vec<String> = clauses
-        .map(|(relation, labels)| format!("{relation} {}", list(labels)))
-        .collect();
+    let clauses: Vec<String> =
+        clauses.map(|(relation, labels)| format!("{relation} {}", list(labels))).collect();
     (!clauses.is_empty()).then(|| format!("Under {}, {name} is {}.", base.label, list(&clauses)))
 }
 

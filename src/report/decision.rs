@@ -44,6 +44,8 @@ pub struct Candidate {
     pub true_overlap_blocks: u32,
     /// Finite terms that make up the score, in the policy's order; the same names for all workers.
     pub terms: Vec<(Cow<'static, str>, f64)>,
+    /// Its load in the policy's own measure, one of the terms.
+    pub load: f64,
     /// The score; infinite for a worker that was ruled out.
     #[serde(deserialize_with = "infinite_if_null")]
     pub score: f64,
@@ -85,14 +87,8 @@ pub fn debug_lines(workers: &[DebugWorker], chosen: u32, lower_is_better: bool) 
     let overlaps = each(&|worker| format!("{} blocks", worker.overlap_blocks));
     [
         format!("DEBUG KV overlap scores: {{{overlaps}}}"),
-        format!(
-            "DEBUG Load scores: {{{}}}",
-            each(&|worker| plain(worker.load))
-        ),
-        format!(
-            "DEBUG Final scores: {{{}}}",
-            each(&|worker| plain(worker.score))
-        ),
+        format!("DEBUG Load scores: {{{}}}", each(&|worker| plain(worker.load))),
+        format!("DEBUG Final scores: {{{}}}", each(&|worker| plain(worker.score))),
         format!("DEBUG Selected worker-{chosen} ({what}: {})", plain(score)),
     ]
 }

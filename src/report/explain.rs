@@ -28,9 +28,7 @@ pub struct Query {
 
 impl Query {
     fn wants_run(&self, decision: &DecisionRecord) -> bool {
-        self.router
-            .as_ref()
-            .is_none_or(|router| *router == decision.router)
+        self.router.as_ref().is_none_or(|router| *router == decision.router)
             && self.seed.is_none_or(|seed| seed == decision.seed)
     }
 }
@@ -144,10 +142,7 @@ impl Seen {
 /// Keeps the decisions of largest regret, the earliest among equals.
 fn keep_costliest(kept: &mut Vec<DecisionRecord>, decision: DecisionRecord) {
     let is_before = |a: &DecisionRecord, b: &DecisionRecord| {
-        let order = b
-            .cost
-            .total_cmp(&a.cost)
-            .then(a.time_ms.total_cmp(&b.time_ms));
+        let order = b.cost.total_cmp(&a.cost).then(a.time_ms.total_cmp(&b.time_ms));
         order.is_lt()
     };
     let place = kept.iter().position(|other| is_before(&decision, other));
@@ -237,18 +232,9 @@ fn best_overlap(decision: &DecisionRecord) -> Option<u32> {
 fn table(decision: &DecisionRecord, shown: &[&Candidate]) -> String {
     let mut header = vec!["".to_string(), "believed".into(), "held".into()];
     let first = decision.candidates.first();
-    header.extend(
-        first
-            .iter()
-            .flat_map(|c| &c.terms)
-            .map(|term| term.0.to_string()),
-    );
+    header.extend(first.iter().flat_map(|c| &c.terms).map(|term| term.0.to_string()));
     if has_scores(decision) {
-        let name = if decision.lower_is_better {
-            "cost"
-        } else {
-            "score"
-        };
+        let name = if decision.lower_is_better { "cost" } else { "score" };
         header.push(name.into());
     }
     header.push(String::new());

@@ -29,14 +29,8 @@ fn decision(request: u64, cost: f64) -> DecisionRecord {
 
 fn asked(decisions: &[DecisionRecord], query: &Query) -> Result<String> {
     let place = tempfile::tempdir().unwrap();
-    let lines = decisions
-        .iter()
-        .map(|decision| serde_json::to_string(decision).unwrap() + "\n");
-    std::fs::write(
-        place.path().join("decisions.jsonl"),
-        lines.collect::<String>(),
-    )
-    .unwrap();
+    let lines = decisions.iter().map(|decision| serde_json::to_string(decision).unwrap() + "\n");
+    std::fs::write(place.path().join("decisions.jsonl"), lines.collect::<String>()).unwrap();
     let mut out = Vec::new();
     explain(&mut out, place.path(), query)?;
     let text = String::from_utf8(out).unwrap();
@@ -44,10 +38,7 @@ fn asked(decisions: &[DecisionRecord], query: &Query) -> Result<String> {
 }
 
 fn of(request: u64) -> Query {
-    Query {
-        request: Some(request),
-        ..Query::default()
-    }
+    Query { request: Some(request), ..Query::default() }
 }
 
 #[test]
@@ -105,10 +96,7 @@ fn without_a_request_the_costliest_are_listed() {
         "  request 14       kv seed 42 at 1.514 s: worker-2, 14 of 100 blocks passed by (lowest cost)"
     );
     assert!(lines[2].contains("request 29 "), "{text}");
-    assert_eq!(
-        lines[11],
-        "For one of them: kvroute explain RUN --request 14"
-    );
+    assert_eq!(lines[11], "For one of them: kvroute explain RUN --request 14");
     let perfect = asked(&[decision(3, 0.0)], &Query::default()).unwrap();
     assert!(perfect.starts_with("All 1 decisions took"), "{perfect}");
 }
@@ -117,11 +105,7 @@ fn without_a_request_the_costliest_are_listed() {
 fn large_clusters_show_the_best_workers_and_the_chosen_one() {
     let mut large = decision(0, 0.0);
     large.candidates = (1..=1000)
-        .map(|worker| Candidate {
-            worker,
-            score: f64::from(worker),
-            ..large.candidates[1].clone()
-        })
+        .map(|worker| Candidate { worker, score: f64::from(worker), ..large.candidates[1].clone() })
         .collect();
     large.chosen = 900;
     let text = render(&large);
@@ -133,19 +117,10 @@ fn large_clusters_show_the_best_workers_and_the_chosen_one() {
 fn questions_without_an_answer_say_what_is_known() {
     let decisions = [decision(3, 0.0), decision(9, 0.0)];
     let message = |query: &Query| asked(&decisions, query).unwrap_err().to_string();
-    assert_eq!(
-        message(&of(4711)),
-        "request 4711 is not in this run; its requests are 3 to 9"
-    );
-    let router = Query {
-        router: Some("kw".into()),
-        ..Query::default()
-    };
+    assert_eq!(message(&of(4711)), "request 4711 is not in this run; its requests are 3 to 9");
+    let router = Query { router: Some("kw".into()), ..Query::default() };
     assert!(message(&router).starts_with("router \"kw\" is not in this run; it has kv"));
-    let seed = Query {
-        seed: Some(1),
-        ..Query::default()
-    };
+    let seed = Query { seed: Some(1), ..Query::default() };
     assert!(message(&seed).contains("seeds 42 to 42"));
     let nowhere = explain(&mut Vec::new(), Path::new("/nowhere"), &of(1)).unwrap_err();
     assert!(nowhere.to_string().contains("--decisions"), "{nowhere}");

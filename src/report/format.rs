@@ -66,10 +66,8 @@ fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
 
 /// What was run, in a few words: the subtitle of plots and the start of the table's header.
 pub fn describe(scenario: &Scenario, requests: u64) -> String {
-    let mut parts = vec![
-        workload_name(scenario),
-        format!("{} requests", number(requests as f64, 0)),
-    ];
+    let mut parts =
+        vec![workload_name(scenario), format!("{} requests", number(requests as f64, 0))];
     parts.extend(arrivals(scenario.workload.arrival.as_ref()));
     let workers = scenario.cluster.workers;
     let plural = if workers == 1 { "" } else { "s" };

@@ -2,13 +2,15 @@
 //! runs, then summary, timeline and plots.
 
 use super::csv::{self, Rows};
-use super::format::workload_name;
+use super::decision::{Candidate, DebugWorker, DecisionRecord, debug_lines};
+use super::describe;
 use super::plot::{self, PlotRun};
 use super::run_dir::{ResultFile, RunDir};
 use crate::error::{Error, Result};
 use crate::metrics::recorder::RunOutput;
 use crate::metrics::summary::Summary;
 use crate::request::RequestRecord;
+use crate::router;
 use crate::sim::{DecisionView, Setup, Sink};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -48,6 +50,51 @@ impl RunRows {
     }
 }
 
+impl RunRows {
+    fn record(&self, view: &DecisionView) -> DecisionRecord {
+        let decision = view.decision;
+        let explanation = decision.explanation.as_ref();
+        let candidates = explanation.map_or(&[][..], |why| &why.candidates);
+        let candidate = |(worker, candidate): &(u32, router::Candidate)| Candidate {
+            worker: worker + 1,
+            believed_overlap_blocks: decision.believed.get(*worker as usize).copied(),
+            true_overlap_blocks: view.truth[*worker as usize],
+            terms: candidate.terms.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
+            load: candidate.load,
+            score: candidate.score,
+        };
+        let request = view.request;
+        DecisionRecord {
+            router: self.router.clone(),
+            seed: self.seed,
+            request: request.id,
+            time_ms: request.arrival.as_ms_f64(),
+            prompt_tokens: request.prompt_tokens,
+            prompt_blocks: view.prompt_blocks,
+            chosen: decision.worker + 1,
+            reason: explanation.map_or_else(String::new, |why| why.reason.clone()).into(),
+            tie: explanation.map_or(1, |why| why.ties.max(1)),
+            lower_is_better: explanation.is_some_and(|why| why.lower_wins),
+            cost: f64::from(request.best_overlap_blocks - request.overlap_blocks),
+            candidates: candidates.iter().map(candidate).collect(),
+        }
+    }
+}
+
+/// Prints a decision to stderr, its lines together.
+fn log(record: &DecisionRecord) -> io::Result<()> {
+    let worker = |candidate: &Candidate| DebugWorker {
+        worker: candidate.worker,
+        overlap_blocks: candidate.believed_overlap_blocks.unwrap_or(0),
+        load: candidate.load,
+        score: candidate.score,
+    };
+    let workers: Vec<DebugWorker> = record.candidates.iter().map(worker).collect();
+    let lines = debug_lines(&workers, record.chosen, record.lower_is_better);
+    let mut err = io::stderr().lock();
+    lines.iter().try_for_each(|line| writeln!(err, "{line}"))
+}
+
 const REQUESTS: &str = "requests.csv";
 const DECISIONS: &str = "decisions.jsonl";
 
@@ -56,9 +103,14 @@ impl Sink for RunRows {
         self.log || self.decisions.is_some()
     }
 
-    fn decision(&mut self, _view: &DecisionView) -> Result<()> {
-        let _ = (&self.router, self.seed);
-        Ok(())
+    fn decision(&mut self, view: &DecisionView) -> Result<()> {
+        let record = self.record(view);
+        if self.log {
+            log(&record).map_err(|why| Error::Run(format!("cannot write to stderr: {why}")))?;
+        }
+        let Some(out) = &mut self.decisions else { return Ok(()) };
+        let line = serde_json::to_string(&record).map_err(|why| Error::Run(why.to_string()))?;
+        writeln!(out, "{line}").map_err(|why| out.error(&why))
     }
 
     fn request(&mut self, record: &RequestRecord) -> Result<()> {
@@ -147,5 +199,6 @@ fn plots(dir: &RunDir, summary: &Summary, outputs: &[RunOutput]) -> Result<()> {
             summaries: replicates.iter().map(|output| &output.summary).collect(),
         })
         .collect();
-    plot::write_all(dir, &workload_name(&summary.scenario), &runs)
+    let requests = summary.runs.first().map_or(0, |run| run.requests.arrived);
+    plot::write_all(dir, &describe(&summary.scenario, requests), &runs)
 }

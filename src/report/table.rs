@@ -139,13 +139,10 @@ fn header(summary: &Summary) -> String {
     let cluster = &scenario.cluster;
     let arrived = summary.runs.first().map_or(0, |run| run.requests.arrived);
     let mut parts = vec![describe(scenario, arrived)];
-    let blocks = cluster.kv_blocks.map_or(String::new(), |blocks| {
-        format!("{} KV ", number(f64::from(blocks), 0))
-    });
-    parts.push(format!(
-        "{blocks}blocks of {} tokens each",
-        cluster.block_tokens
-    ));
+    let blocks = cluster
+        .kv_blocks
+        .map_or(String::new(), |blocks| format!("{} KV ", number(f64::from(blocks), 0)));
+    parts.push(format!("{blocks}blocks of {} tokens each", cluster.block_tokens));
     parts.push(cluster.latency.clone());
     if scenario.seeds > 1 {
         parts.push(format!("{} seeds (mean; difference ± 95 % interval)", scenario.seeds));

@@ -82,20 +82,14 @@ fn warnings_name_the_runs_that_mean_nothing() {
         assert!(text.contains(expected), "{expected}\n{text}");
     }
     assert!(!text.contains("unfinished"), "{text}");
-    assert!(
-        !text.contains("Under kv"),
-        "latencies of an overloaded run: {text}"
-    );
+    assert!(!text.contains("Under kv"), "latencies of an overloaded run: {text}");
     assert!(!text.contains("NaN") && !text.contains("inf"), "{text}");
 }
 
 #[test]
 fn goodput_is_shown_where_slos_are_given() {
     let mut with_slo = run("kv", 1, 0.6, 1.0);
-    with_slo.goodput = Some(Rate {
-        unit: "requests/sec",
-        avg: 7.5,
-    });
+    with_slo.goodput = Some(Rate { unit: "requests/sec", avg: 7.5 });
     assert!(render(&summary(vec![with_slo])).contains("goodput (req/s)"));
     assert!(!render(&summary(vec![run("kv", 1, 0.6, 1.0)])).contains("goodput"));
     assert!(render(&summary(Vec::new())).contains("no runs"));

@@ -1,6 +1,6 @@
 //! `round-robin`: request i goes to worker i mod N. Ties do not arise.
 
-use super::{ClusterView, Entry, Explanation, Needs, RouteRequest, Router};
+use super::{Candidate, ClusterView, Entry, Explanation, Needs, RouteRequest, Router};
 use crate::rng::Rng;
 
 pub const ENTRY: Entry = Entry {
@@ -27,7 +27,17 @@ impl Router for RoundRobin {
     ) -> u32 {
         let chosen = self.next % view.loads.len() as u64;
         if let Some(out) = explain {
-            out.reason = format!("request {} of this router; each worker in turn", self.next + 1);
+            let workers = view.loads.len() as u64;
+            let turns = |worker: u64| ((worker + workers - chosen) % workers) as f64;
+            let candidate = |worker: u64| {
+                let score = turns(worker);
+                let terms = vec![("turns_until", score)];
+                (worker as u32, Candidate { load: 0.0, terms, score })
+            };
+            out.lower_wins = true;
+            out.ties = 1;
+            out.reason = "each worker in turn".into();
+            out.candidates = (0..workers).map(candidate).collect();
         }
         self.next += 1;
         chosen as u32

@@ -34,10 +34,7 @@ fn record(id: u64) -> RequestRecord {
 fn timeline() -> Timeline {
     let mut timeline = Timeline::new(2);
     for step in 0..100 {
-        let (start, end) = (
-            Nanos(step * 10_000_000),
-            Nanos(step * 10_000_000 + 6_000_000),
-        );
+        let (start, end) = (Nanos(step * 10_000_000), Nanos(step * 10_000_000 + 6_000_000));
         timeline.step((step % 2) as usize, start, end, StepState::default());
         timeline.admitted((step % 2) as usize, start, 100, 40);
     }
@@ -84,10 +81,7 @@ fn a_timeline_adds_up_to_the_busy_time() {
 fn plots_of_a_run_are_written_twice_the_same() {
     let place = tempfile::tempdir().unwrap();
     let timeline = timeline();
-    let summary = RunSummary {
-        duration_s: 1.0,
-        ..RunSummary::default()
-    };
+    let summary = RunSummary { duration_s: 1.0, ..RunSummary::default() };
     let mut pictures = Vec::new();
     for name in ["a", "b"] {
         let dir = RunDir::create(&place.path().join(name)).unwrap();

@@ -163,10 +163,7 @@ impl Frame {
 
     /// Says in the middle why there is nothing to see.
     pub fn say(&self, canvas: &Canvas<'_>, text: &str) -> Result<()> {
-        let middle = (
-            0.5 * (self.from.0 + self.to.0),
-            0.5 * (self.from.1 + self.to.1),
-        );
+        let middle = (0.5 * (self.from.0 + self.to.0), 0.5 * (self.from.1 + self.to.1));
         let half = 0.5 * canvas.text_width(text, 15.0)? + 6.0;
         let corner = |side: f64| (middle.0 + side * half, middle.1 + side * 12.0);
         canvas.rect(corner(-1.0), corner(1.0), WHITE, 1.0)?;

@@ -51,10 +51,7 @@ pub(super) fn draw_balance(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<Strin
 /// Busy percentage of every worker over the run of the first seed, as in its summary: of the time
 /// from the first arrival to the end.
 fn busy_percent(run: &PlotRun<'_>) -> Vec<f64> {
-    let measured = run
-        .summaries
-        .first()
-        .map(|summary| 1e9 * summary.duration_s);
+    let measured = run.summaries.first().map(|summary| 1e9 * summary.duration_s);
     let measured = measured.filter(|ns| *ns > 0.0);
     let measured = measured.unwrap_or(run.end.0.max(1) as f64);
     let busy = run.timeline.rows().iter();

@@ -162,11 +162,7 @@ impl Canvas<'_> {
         while self.text_width(&shown, size)? > room && keep > 2 {
             keep -= 1;
             let (head, tail) = (keep.div_ceil(2), letters.len() - keep / 2);
-            shown = letters[..head]
-                .iter()
-                .chain(['…'].iter())
-                .chain(&letters[tail..])
-                .collect();
+            shown = letters[..head].iter().chain(['…'].iter()).chain(&letters[tail..]).collect();
         }
         Ok(shown)
     }

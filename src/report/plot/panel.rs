@@ -132,11 +132,7 @@ fn ttft(runs: &[PlotRun<'_>]) -> Chart {
             text: measured(run, format!("{} / {}", short(p50), short(p99))),
         }
     };
-    Chart {
-        title: "TTFT p50 / p99 (ms)",
-        bars: runs.iter().map(bar).collect(),
-        full: None,
-    }
+    Chart { title: "TTFT p50 / p99 (ms)", bars: runs.iter().map(bar).collect(), full: None }
 }
 
 fn simple(title: &'static str, runs: &[PlotRun<'_>], metric: fn(&RunSummary) -> f64) -> Chart {
