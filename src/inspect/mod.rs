@@ -13,7 +13,10 @@ mod text;
 pub use stats::{Arrivals, Distribution};
 
 use crate::error::{Error, Result};
+use crate::prompt::total_tokens;
 use crate::scenario::WorkloadSpec;
+use crate::units::Nanos;
+use crate::workload::Turn;
 use crate::workload::trace::{self, TraceFacts};
 use caches::{Caches, Totals};
 use merge::Merged;
@@ -35,6 +38,16 @@ pub enum TouchOrder {
     Rev,
     /// First block first: prefixes are evicted before what builds on them.
     Fwd,
+}
+
+impl TouchOrder {
+    /// The word on the command line and in files.
+    pub fn name(self) -> &'static str {
+        match self {
+            TouchOrder::Rev => "rev",
+            TouchOrder::Fwd => "fwd",
+        }
+    }
 }
 
 /// What to compute.
@@ -171,8 +184,8 @@ impl Collected {
         Collected { caches, prompts: Vec::new(), outputs: Vec::new(), clock: Clock::default() }
     }
 
-    fn add(&mut self, at: Option<crate::units::Nanos>, turn: &crate::workload::Turn, shared: bool) {
-        let length = crate::prompt::total_tokens(&turn.prompt);
+    fn add(&mut self, at: Option<Nanos>, turn: &Turn, shared: bool) {
+        let length = total_tokens(&turn.prompt);
         if shared {
             self.caches.add(&turn.prompt);
         } else {
@@ -180,7 +193,7 @@ impl Collected {
         }
         let capped = |tokens: u64| u32::try_from(tokens).unwrap_or(u32::MAX);
         self.prompts.push(capped(length));
-        self.outputs.push(capped(crate::prompt::total_tokens(&turn.output)));
+        self.outputs.push(capped(total_tokens(&turn.output)));
         if let Some(at) = at {
             self.clock.add(at);
         }

@@ -1,6 +1,7 @@
 //! The report as text for people: what it is, how long, when, and what caches would reuse.
 
-use super::{Arrivals, Distribution, Lru, Report};
+use super::{Arrivals, Distribution, Lru, Report, TouchOrder};
+use crate::workload::trace;
 use std::fmt::{self, Display, Formatter};
 
 impl Display for Report {
@@ -42,9 +43,15 @@ impl Report {
     fn caches(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (blocks, unique) = (grouped(self.blocks), grouped(self.unique_blocks));
         let size = self.block_tokens;
-        writeln!(f, "\nblocks         {blocks} of {size} tokens, {unique} different")?;
-        if !crate::workload::trace::has_prefixes(self.trace.format) {
-            return writeln!(f, "reuse          unknown: this format records lengths only");
+        writeln!(
+            f,
+            "\nblocks         {blocks} of {size} tokens, {unique} different"
+        )?;
+        if !trace::has_prefixes(self.trace.format) {
+            return writeln!(
+                f,
+                "reuse          unknown: this format records lengths only"
+            );
         }
         let full = share(self.infinite.full_block_hits, self.full_blocks);
         writeln!(
@@ -55,33 +62,51 @@ impl Report {
         )
     }
 
+    /// One line for each capacity, the touch orders side by side.
     fn lru_table(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if self.lru.is_empty() || !crate::workload::trace::has_prefixes(self.trace.format) {
+        if self.lru.is_empty() || !trace::has_prefixes(self.trace.format) {
             return Ok(());
         }
-        writeln!(
-            f,
-            "\nLRU capacity    of different       tokens      touch   token hits   block hits"
-        )?;
-        self.lru.iter().try_for_each(|lru| self.lru_row(f, lru))
+        let mut orders: Vec<TouchOrder> = self.lru.iter().map(|lru| lru.touch_order).collect();
+        orders.truncate(orders.len() / self.capacities());
+        write!(f, "\nLRU capacity   of different           tokens")?;
+        for order in &orders {
+            write!(f, "   token hits, blocks ({})", order.name())?;
+        }
+        writeln!(f)?;
+        let mut rows = self.lru.chunks(orders.len());
+        rows.try_for_each(|row| self.lru_row(f, row))
     }
 
-    fn lru_row(&self, f: &mut Formatter<'_>, lru: &Lru) -> fmt::Result {
-        let tokens = lru.capacity_blocks.saturating_mul(u64::from(self.block_tokens));
-        let order = format!("{:?}", lru.touch_order).to_lowercase();
-        writeln!(
+    /// How many capacities the LRU list holds; the touch orders follow each other within each.
+    fn capacities(&self) -> usize {
+        let first = self.lru.first().map(|lru| lru.touch_order);
+        let same = |lru: &&Lru| Some(lru.touch_order) == first;
+        self.lru.iter().filter(same).count().max(1)
+    }
+
+    fn lru_row(&self, f: &mut Formatter<'_>, row: &[Lru]) -> fmt::Result {
+        let capacity = row[0].capacity_blocks;
+        write!(
             f,
-            "{:>12} {:>15} {:>12} {order:>10} {:>12} {:>12}",
-            grouped(lru.capacity_blocks),
-            share(lru.capacity_blocks, self.unique_blocks),
-            grouped(tokens),
-            share(lru.hit_tokens, self.prompt_tokens),
-            share(lru.hit_blocks, self.blocks),
-        )
+            "{:>12} {:>14} {:>16}",
+            grouped(capacity),
+            share(capacity, self.unique_blocks),
+            grouped(capacity.saturating_mul(u64::from(self.block_tokens))),
+        )?;
+        for lru in row {
+            let tokens = share(lru.hit_tokens, self.prompt_tokens);
+            write!(
+                f,
+                " {tokens:>12} {:>12}",
+                share(lru.hit_blocks, self.blocks)
+            )?;
+        }
+        writeln!(f)
     }
 
     fn round_robin_table(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        if !crate::workload::trace::has_prefixes(self.trace.format) {
+        if !trace::has_prefixes(self.trace.format) {
             return Ok(());
         }
         for entry in &self.round_robin_infinite {
@@ -116,7 +141,7 @@ fn arrivals(f: &mut Formatter<'_>, arrivals: Option<&Arrivals>) -> fmt::Result {
     )?;
     writeln!(
         f,
-        "               {} different times; {} requests share theirs, at most {} one",
+        "               {} different times; {} requests share theirs with others, at most {} arrive at once",
         grouped(arrivals.distinct_times),
         grouped(arrivals.simultaneous_requests),
         arrivals.most_at_one_time,

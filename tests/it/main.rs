@@ -1,2 +1,4 @@
 //! Integration tests: one binary, one module per subject.
-mod report;
+
+mod bad_traces;
+mod traces;

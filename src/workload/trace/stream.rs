@@ -187,14 +187,18 @@ impl TraceStream {
 
     /// The next conversation in which something is asked, cut to what the limit leaves.
     fn conversation(&mut self, parse: Conversation) -> Result<Option<Session>> {
-        let left = self.limit - self.requests;
-        while left > 0 {
-            let Some(mut turns) = self.records.next(parse)? else {
-                break;
-            };
+        let left = usize::try_from(self.limit - self.requests).unwrap_or(usize::MAX);
+        if left == 0 {
+            return Ok(None);
+        }
+        while let Some(mut turns) = self.records.next(parse)? {
             if !turns.is_empty() {
-                turns.truncate(usize::try_from(left).unwrap_or(usize::MAX));
-                return Ok(Some(Session { id: self.sessions, start: None, turns }));
+                turns.truncate(left);
+                return Ok(Some(Session {
+                    id: self.sessions,
+                    start: None,
+                    turns,
+                }));
             }
             self.without_answer += 1;
         }
@@ -203,15 +207,16 @@ impl TraceStream {
 
     fn nothing_left(&self) -> Error {
         let file = self.records.path().display();
-        let skipped = &self.skipped().lines;
-        let failed = self.failed_rows();
-        let why = match &self.skipped().first {
-            _ if skipped + failed == 0 => String::new(),
-            None => format!(" ({failed} failed)"),
-            Some(first) => format!(" ({failed} failed, {skipped} lines left out, first: {first})"),
-        };
+        let skipped = self.skipped();
+        let mut why = String::new();
+        if self.failed_rows() > 0 {
+            why += &format!(", {} failed", self.failed_rows());
+        }
+        if let Some(first) = &skipped.first {
+            why += &format!(", {} bad lines left out, the first: {first}", skipped.lines);
+        }
         Error::input(format!(
-            "{file} holds no request within the window{why}; widen --start and --limit, or use another file"
+            "{file} holds no request that can be replayed{why}; use another file, or widen --start"
         ))
     }
 }
