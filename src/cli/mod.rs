@@ -1,11 +1,13 @@
 //! Command line: options are turned into a scenario; the library does the rest.
 
+mod explain;
 mod init;
 mod machine;
 mod presets;
 mod progress;
 mod scenario_args;
 mod simulate;
+mod trace;
 
 use clap::{Parser, Subcommand};
 use kvroute::error::Error;
@@ -25,8 +27,21 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Print a commented scenario file to start from
     Init(init::InitArgs),
+    /// Say why a request went where it went, or show the ten costliest decisions of a run
+    Explain(explain::ExplainArgs),
+    /// Look into a trace, or write a workload out as one
+    #[command(subcommand)]
+    Trace(TraceCommand),
     /// List latency presets, their source, error and KV capacity
     Presets,
+}
+
+#[derive(Subcommand)]
+enum TraceCommand {
+    /// Requests, lengths, arrivals, and how much of a trace caches could reuse
+    Inspect(trace::InspectArgs),
+    /// Write a workload as a trace in Mooncake format
+    Generate(Box<trace::GenerateArgs>),
 }
 
 /// Parses the command line and does what it says.
@@ -34,6 +49,9 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Simulate(args) => simulate::exec(&args),
         Command::Init(args) => init::exec(&args),
+        Command::Explain(args) => explain::exec(&args),
+        Command::Trace(TraceCommand::Inspect(args)) => trace::inspect(&args),
+        Command::Trace(TraceCommand::Generate(args)) => trace::generate(&args),
         Command::Presets => presets::exec(),
     }
 }

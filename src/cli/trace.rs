@@ -1,13 +1,14 @@
 //! `kvroute trace`: what a trace holds, and writing a workload out as one.
 
-use anyhow::{Context, Result};
+use super::scenario_args::ScenarioArgs;
+use anyhow::Result;
 use clap::Args;
+use kvroute::compare;
 use kvroute::inspect::{self, Options, TouchOrder};
 use kvroute::scenario::TraceFormat;
 use kvroute::units::Nanos;
-use kvroute::workload::{Source, trace};
-use std::io::Write;
-use std::path::{Path, PathBuf};
+use kvroute::workload::trace;
+use std::path::PathBuf;
 
 /// What a trace holds: requests, lengths, arrivals, and how much of it caches could reuse.
 #[derive(Args, Debug)]
@@ -21,12 +22,7 @@ pub struct InspectArgs {
     #[arg(long, value_name = "A,B", value_delimiter = ',', value_parser = clap::value_parser!(u64).range(1..))]
     capacities: Vec<u64>,
     /// Order in which LRU caches touch the blocks of a request: last first, first first.
-    #[arg(
-        long,
-        value_name = "ORDER",
-        value_delimiter = ',',
-        default_value = "rev,fwd"
-    )]
+    #[arg(long, value_name = "ORDER", value_delimiter = ',', default_value = "rev,fwd")]
     touch_order: Vec<TouchOrder>,
     /// Numbers of workers for round robin over endless caches.
     #[arg(long, value_name = "N,M", value_delimiter = ',', default_value = "4,8",
@@ -67,19 +63,27 @@ pub fn inspect(args: &InspectArgs) -> Result<()> {
         round_robin: args.round_robin.clone(),
     };
     let report = inspect::inspect(&spec, &options)?;
-    let text = if args.json {
-        serde_json::to_string_pretty(&report)? + "\n"
-    } else {
-        report.to_string()
-    };
-    std::io::stdout()
-        .write_all(text.as_bytes())
-        .context("cannot write to standard output")
+    let text =
+        if args.json { serde_json::to_string_pretty(&report)? + "\n" } else { report.to_string() };
+    super::print(&text)
 }
 
-/// Runs `kvroute trace generate` for a workload that has been built: drains it into `out`.
-pub fn generate(mut source: Box<dyn Source>, out: &Path) -> Result<()> {
-    let requests = trace::write_source(out, source.as_mut())?;
-    eprintln!("{requests} requests written to {}", out.display());
+/// A workload to write out, and where.
+#[derive(Args)]
+pub struct GenerateArgs {
+    #[command(flatten)]
+    scenario: ScenarioArgs,
+    /// File to write
+    #[arg(long, value_name = "F.jsonl")]
+    out: PathBuf,
+}
+
+/// Runs `kvroute trace generate`. Nothing is simulated: every request ends as soon as it arrives, so
+/// the next turn of a session follows after its think time alone.
+pub fn generate(args: &GenerateArgs) -> Result<()> {
+    let scenario = compare::prepare(args.scenario.draft()?.finish()?)?.scenario;
+    let mut source = compare::open_workload(&scenario, scenario.seed)?;
+    let requests = trace::write_source(&args.out, source.as_mut())?;
+    eprintln!("kvroute: wrote {requests} requests to {}", args.out.display());
     Ok(())
 }

@@ -43,15 +43,9 @@ impl Report {
     fn caches(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let (blocks, unique) = (grouped(self.blocks), grouped(self.unique_blocks));
         let size = self.block_tokens;
-        writeln!(
-            f,
-            "\nblocks         {blocks} of {size} tokens, {unique} different"
-        )?;
+        writeln!(f, "\nblocks         {blocks} of {size} tokens, {unique} different")?;
         if !trace::has_prefixes(self.trace.format) {
-            return writeln!(
-                f,
-                "reuse          unknown: this format records lengths only"
-            );
+            return writeln!(f, "reuse          unknown: this format records lengths only");
         }
         let full = share(self.infinite.full_block_hits, self.full_blocks);
         writeln!(
@@ -96,11 +90,7 @@ impl Report {
         )?;
         for lru in row {
             let tokens = share(lru.hit_tokens, self.prompt_tokens);
-            write!(
-                f,
-                " {tokens:>12} {:>12}",
-                share(lru.hit_blocks, self.blocks)
-            )?;
+            write!(f, " {tokens:>12} {:>12}", share(lru.hit_blocks, self.blocks))?;
         }
         writeln!(f)
     }

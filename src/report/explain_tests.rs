@@ -6,6 +6,7 @@ fn decision(request: u64, cost: f64) -> DecisionRecord {
         believed_overlap_blocks: believed,
         true_overlap_blocks: held,
         terms: vec![("prefill".into(), prefill), ("decode".into(), decode)],
+        load: 0.0,
         score: prefill + decode,
     };
     DecisionRecord {

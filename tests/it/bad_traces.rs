@@ -23,10 +23,7 @@ fn bad_traces() -> Vec<(String, Option<TraceFormat>, Vec<&'static str>)> {
         (
             "hello\n".into(),
             None,
-            vec![
-                "--trace-format",
-                "mooncake|azure|burstgpt|bailian|weka|sharegpt",
-            ],
+            vec!["--trace-format", "mooncake|azure|burstgpt|bailian|weka|sharegpt"],
         ),
         (AZURE.into(), None, vec!["no request"]),
         ("[]".into(), None, vec!["no request"]),
@@ -43,10 +40,7 @@ fn bad_traces() -> Vec<(String, Option<TraceFormat>, Vec<&'static str>)> {
         line(row("5", "\"five\""), &["input_length", "the text \"five\""]),
         line(row("5", "null"), &["input_length is null"]),
         line(row("5", "NaN"), &["column"]),
-        line(
-            row("\"output_length\": 5, ", ""),
-            &["output_length is missing"],
-        ),
+        line(row("\"output_length\": 5, ", ""), &["output_length is missing"]),
         line(row("[1]", "[1, 2]"), &["hash_ids has 2 entries", "needs 1"]),
         line(row("[1]", "[-1]"), &["column"]),
         line(row("[1]", "\"x\""), &["column"]),
@@ -57,74 +51,31 @@ fn bad_traces() -> Vec<(String, Option<TraceFormat>, Vec<&'static str>)> {
             None,
             vec!["line 2", "line 1", "--sort-arrivals"],
         ),
-        (
-            format!("{AZURE}yesterday,5,5\n"),
-            None,
-            vec!["line 2", "TIMESTAMP", "yesterday"],
-        ),
+        (format!("{AZURE}yesterday,5,5\n"), None, vec!["line 2", "TIMESTAMP", "yesterday"]),
         (
             format!("{AZURE}2023-11-16 18:17:03.97,NaN,5\n"),
             None,
             vec!["line 2", "ContextTokens is NaN"],
         ),
-        (
-            format!("{AZURE}2023-11-16 18:17:03.97,5\n"),
-            None,
-            vec!["line 2", "2 columns"],
-        ),
-        (
-            format!("{BURST}inf,GPT-4,5,5,10,x\n"),
-            None,
-            vec!["line 2", "Timestamp is inf"],
-        ),
-        (
-            format!("{BURST}5,GPT-4,5,-5,0,x\n"),
-            None,
-            vec!["line 2", "Response tokens is -5"],
-        ),
-        (
-            BURST.into(),
-            Some(TraceFormat::Azure),
-            vec!["line 1", "TIMESTAMP", "--trace-format"],
-        ),
+        (format!("{AZURE}2023-11-16 18:17:03.97,5\n"), None, vec!["line 2", "2 columns"]),
+        (format!("{BURST}inf,GPT-4,5,5,10,x\n"), None, vec!["line 2", "Timestamp is inf"]),
+        (format!("{BURST}5,GPT-4,5,-5,0,x\n"), None, vec!["line 2", "Response tokens is -5"]),
+        (BURST.into(), Some(TraceFormat::Azure), vec!["line 1", "TIMESTAMP", "--trace-format"]),
         line(
             weka(r#"{"t":1,"in":128,"out":5,"hash_ids":[1]}"#),
             &["requests[0].hash_ids has 1", "2 whole blocks"],
         ),
-        line(
-            weka(r#"{"t":-1,"in":1,"out":5,"hash_ids":[]}"#),
-            &["requests[0].t is -1"],
-        ),
+        line(weka(r#"{"t":-1,"in":1,"out":5,"hash_ids":[]}"#), &["requests[0].t is -1"]),
         line(
             weka(r#"{"t":1,"requests":[{"t":0,"in":"a","out":5}]}"#),
             &["requests[0].requests[0].in"],
         ),
-        (
-            "[\n{\"conversations\": [\n 5]}]".into(),
-            None,
-            vec!["line 3", "column"],
-        ),
-        (
-            "[{\"conversations\": []}".into(),
-            None,
-            vec!["line 1", "ends"],
-        ),
+        ("[\n{\"conversations\": [\n 5]}]".into(), None, vec!["line 3", "column"]),
+        ("[{\"conversations\": []}".into(), None, vec!["line 1", "ends"]),
         ("[1]".into(), None, vec!["line 1", "conversation"]),
-        (
-            format!("{{\"timestamp\": \"{}\"}}", "x".repeat(5000)),
-            None,
-            vec!["line 1", "hash_ids"],
-        ),
-        (
-            row("5", &format!("\"{}\"", "x\\n".repeat(5000))),
-            None,
-            vec!["input_length"],
-        ),
-        (
-            row("[1]", &format!("[\"{}\"]", "x".repeat(5000))),
-            None,
-            vec!["line 1"],
-        ),
+        (format!("{{\"timestamp\": \"{}\"}}", "x".repeat(5000)), None, vec!["line 1", "hash_ids"]),
+        (row("5", &format!("\"{}\"", "x\\n".repeat(5000))), None, vec!["input_length"]),
+        (row("[1]", &format!("[\"{}\"]", "x".repeat(5000))), None, vec!["line 1"]),
         ("z".repeat(100_000), None, vec!["--trace-format"]),
     ]
 }
@@ -135,10 +86,7 @@ fn bad_traces_are_refused_with_place_and_cure() {
     let path = folder.path().join("t");
     for (content, format, words) in bad_traces() {
         std::fs::write(&path, &content).unwrap();
-        let spec = WorkloadSpec {
-            trace_format: format,
-            ..trace::spec(&path)
-        };
+        let spec = WorkloadSpec { trace_format: format, ..trace::spec(&path) };
         let shown: String = content.chars().take(200).collect();
         let message = match trace::scan(&spec) {
             Ok(facts) => panic!("accepted: {shown} as {facts:?}"),
@@ -148,14 +96,8 @@ fn bad_traces_are_refused_with_place_and_cure() {
             assert!(message.contains(word), "{shown}\n{message}\nlacks {word}");
         }
         let data = message.replace(&path.display().to_string(), "");
-        assert!(
-            message.lines().count() == 1 && data.len() < 400,
-            "{message}"
-        );
-        assert!(
-            message.starts_with(&path.display().to_string()),
-            "{message}"
-        );
+        assert!(message.lines().count() == 1 && data.len() < 400, "{message}");
+        assert!(message.starts_with(&path.display().to_string()), "{message}");
     }
     let missing = trace::scan(&trace::spec(&folder.path().join("none"))).unwrap_err();
     assert!(missing.to_string().contains("cannot read"));

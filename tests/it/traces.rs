@@ -64,85 +64,50 @@ fn inspection_reproduces_every_hit_of_the_ground_truth() {
         let report = inspect(&trace::spec(&path), &options).unwrap();
         check_totals(&report, &truth);
         check_hits(&report, &truth);
-        let limited = WorkloadSpec {
-            limit: Some(1000),
-            ..trace::spec(&path)
-        };
-        let options = Options {
-            capacities: vec![1000],
-            round_robin: vec![4],
-            ..Options::default()
-        };
-        check_first_thousand(
-            &inspect(&limited, &options).unwrap(),
-            &truth["prefix_1000_requests"],
-        );
+        let limited = WorkloadSpec { limit: Some(1000), ..trace::spec(&path) };
+        let options =
+            Options { capacities: vec![1000], round_robin: vec![4], ..Options::default() };
+        check_first_thousand(&inspect(&limited, &options).unwrap(), &truth["prefix_1000_requests"]);
     }
 }
 
 fn check_totals(report: &Report, truth: &Value) {
     let facts = &truth["describe"];
-    assert_eq!(
-        report.trace.sha256,
-        truth["sha256_uncompressed"].as_str().unwrap()
-    );
+    assert_eq!(report.trace.sha256, truth["sha256_uncompressed"].as_str().unwrap());
     assert_eq!(report.requests, number(&facts["requests"]));
     assert_eq!(report.prompt_tokens, number(&facts["total_input_tokens"]));
     assert_eq!(report.output_tokens, number(&facts["total_output_tokens"]));
     assert_eq!(report.blocks, number(&facts["total_blocks"]));
     assert_eq!(report.unique_blocks, number(&facts["unique_blocks"]));
     assert_eq!(report.full_blocks, number(&facts["total_full_blocks"]));
-    assert_eq!(
-        report.infinite.full_block_hits,
-        number(&truth["infinite"]["full_block_hits"])
-    );
-    assert_eq!(
-        report.infinite.hit_blocks,
-        report.blocks - report.unique_blocks
-    );
+    assert_eq!(report.infinite.full_block_hits, number(&truth["infinite"]["full_block_hits"]));
+    assert_eq!(report.infinite.hit_blocks, report.blocks - report.unique_blocks);
     for (ours, theirs) in [
         (report.lengths.prompt_tokens, &facts["input_len"]),
         (report.lengths.output_tokens, &facts["output_len"]),
     ] {
         let ours = [ours.min, ours.p50, ours.p90, ours.p99, ours.max].map(u64::from);
-        assert_eq!(
-            ours,
-            ["min", "p50", "p90", "p99", "max"].map(|key| number(&theirs[key]))
-        );
+        assert_eq!(ours, ["min", "p50", "p90", "p99", "max"].map(|key| number(&theirs[key])));
     }
     let arrivals = report.arrivals.unwrap();
-    assert_eq!(
-        arrivals.distinct_times,
-        number(&facts["distinct_timestamps"])
-    );
+    assert_eq!(arrivals.distinct_times, number(&facts["distinct_timestamps"]));
     let most = number(&facts["max_requests_at_one_timestamp"]);
     assert_eq!(arrivals.most_at_one_time, most);
 }
 
 fn check_hits(report: &Report, truth: &Value) {
     let same = |blocks: u64, tokens: u64, truth: &Value| {
-        assert_eq!(
-            (blocks, tokens),
-            (number(&truth["hit_blocks"]), number(&truth["hit_tokens"]))
-        );
+        assert_eq!((blocks, tokens), (number(&truth["hit_blocks"]), number(&truth["hit_tokens"])));
     };
     let endless = &report.infinite;
     same(endless.hit_blocks, endless.hit_tokens, &truth["infinite"]);
     for lru in &report.lru {
         let list = &truth[format!("lru_{}", lru.touch_order.name())];
-        same(
-            lru.hit_blocks,
-            lru.hit_tokens,
-            &list[lru.capacity_blocks.to_string()],
-        );
+        same(lru.hit_blocks, lru.hit_tokens, &list[lru.capacity_blocks.to_string()]);
     }
     for entry in &report.round_robin_infinite {
         let list = &truth["round_robin_infinite"];
-        same(
-            entry.hit_blocks,
-            entry.hit_tokens,
-            &list[entry.workers.to_string()],
-        );
+        same(entry.hit_blocks, entry.hit_tokens, &list[entry.workers.to_string()]);
     }
 }
 
@@ -151,10 +116,7 @@ fn check_first_thousand(report: &Report, truth: &Value) {
     assert_eq!(report.infinite.hit_tokens, hits("infinite"));
     assert_eq!(report.lru[0].hit_tokens, hits("lru_rev_1000"));
     assert_eq!(report.lru[1].hit_tokens, hits("lru_fwd_1000"));
-    assert_eq!(
-        report.round_robin_infinite[0].hit_tokens,
-        hits("round_robin_infinite_4")
-    );
+    assert_eq!(report.round_robin_infinite[0].hit_tokens, hits("round_robin_infinite_4"));
 }
 
 /// The hits of each single request, as the ground truth hashes them.
@@ -191,9 +153,7 @@ fn the_hit_of_every_single_request_is_that_of_the_ground_truth() {
             let mut add = |list, key, hit| hits.entry((list, key)).or_default().add(hit);
             add("infinite", 0, caches.add(&session.turns[0].prompt));
             for (list, (_, stack)) in ["lru_rev", "lru_fwd"].iter().zip(caches.stacks()) {
-                capacities
-                    .iter()
-                    .for_each(|c| add(list, *c, stack.last_hit_blocks(*c)));
+                capacities.iter().for_each(|c| add(list, *c, stack.last_hit_blocks(*c)));
             }
             for (workers, _, last) in caches.round_robin() {
                 add("round_robin_infinite", u64::from(workers), last);
@@ -209,18 +169,14 @@ fn the_hit_of_every_single_request_is_that_of_the_ground_truth() {
 
 #[test]
 fn azure_traces_have_the_published_size() {
-    for (kind, requests, prompt, output) in [
-        ("code", 8_819, 2_047.8, 27.9),
-        ("conv", 19_366, 1_154.7, 211.1),
-    ] {
+    for (kind, requests, prompt, output) in
+        [("code", 8_819, 2_047.8, 27.9), ("conv", 19_366, 1_154.7, 211.1)]
+    {
         let Some(path) = shared(&format!("traces/AzureLLMInferenceTrace_{kind}.csv")) else {
             return;
         };
         let report = inspect(&trace::spec(&path), &Options::default()).unwrap();
-        assert_eq!(
-            (report.requests, report.trace.format),
-            (requests, TraceFormat::Azure)
-        );
+        assert_eq!((report.requests, report.trace.format), (requests, TraceFormat::Azure));
         assert_eq!(report.infinite.hit_blocks, 0);
         let lengths = report.lengths;
         assert!((lengths.prompt_tokens.mean - prompt).abs() < 0.05);
@@ -257,18 +213,11 @@ fn a_written_trace_shares_as_much_as_the_one_it_was_made_from() {
     let rows = std::iter::from_fn(|| stream.next_session().transpose()).map(|session| {
         let session = session?;
         let turn = &session.turns[0];
-        Ok((
-            session.start.unwrap(),
-            turn.prompt.clone(),
-            turn.output[0].tokens,
-        ))
+        Ok((session.start.unwrap(), turn.prompt.clone(), turn.output[0].tokens))
     });
     assert_eq!(trace::write_mooncake(&copy, rows).unwrap(), 3_993);
     // Ids in the original are dense in order of first appearance, too: nothing but blanks differs.
-    assert_eq!(
-        std::fs::read_to_string(&copy).unwrap(),
-        without_blanks(&path)
-    );
+    assert_eq!(std::fs::read_to_string(&copy).unwrap(), without_blanks(&path));
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 1);
 }
 
@@ -281,14 +230,8 @@ fn without_blanks(path: &Path) -> String {
 fn a_trace_that_cannot_be_finished_leaves_nothing_behind() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.jsonl");
-    let prompt = vec![Segment {
-        content: 1,
-        tokens: 700,
-    }];
-    let rows = [
-        Ok((Nanos::ZERO, prompt, 5)),
-        Err(kvroute::error::Error::input("stop")),
-    ];
+    let prompt = vec![Segment { content: 1, tokens: 700 }];
+    let rows = [Ok((Nanos::ZERO, prompt, 5)), Err(kvroute::error::Error::input("stop"))];
     assert!(trace::write_mooncake(&path, rows).is_err());
     assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
 }
@@ -328,25 +271,14 @@ impl Source for ClosedLoop {
 fn a_closed_loop_is_drained_and_keeps_its_shared_prefix() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("t.jsonl");
-    let mut source = ClosedLoop {
-        next: 0,
-        free: true,
-    };
+    let mut source = ClosedLoop { next: 0, free: true };
     assert_eq!(trace::write_source(&path, &mut source).unwrap(), 3);
     let text = std::fs::read_to_string(&path).unwrap();
     let first = r#"{"timestamp":0,"input_length":1100,"output_length":7,"hash_ids":[0,1,2]}"#;
     assert_eq!(text.lines().next().unwrap(), first);
     assert!(text.lines().nth(1).unwrap().ends_with("[0,3,4]}"));
     let mut stream = trace::open(&trace::spec(&path)).unwrap();
-    let mut prompt = || {
-        stream
-            .next_session()
-            .unwrap()
-            .unwrap()
-            .turns
-            .remove(0)
-            .prompt
-    };
+    let mut prompt = || stream.next_session().unwrap().unwrap().turns.remove(0).prompt;
     let (a, b) = (block_runs(&prompt(), 16), block_runs(&prompt(), 16));
     assert!(a[0] == b[0] && a[0].count == 32 && a[1] != b[1]);
 }

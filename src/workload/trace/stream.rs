@@ -194,11 +194,7 @@ impl TraceStream {
         while let Some(mut turns) = self.records.next(parse)? {
             if !turns.is_empty() {
                 turns.truncate(left);
-                return Ok(Some(Session {
-                    id: self.sessions,
-                    start: None,
-                    turns,
-                }));
+                return Ok(Some(Session { id: self.sessions, start: None, turns }));
             }
             self.without_answer += 1;
         }

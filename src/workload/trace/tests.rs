@@ -39,18 +39,13 @@ fn row(ms: u64, hash: u64) -> String {
 }
 
 fn starts_ms(sessions: &[Session]) -> Vec<u64> {
-    sessions
-        .iter()
-        .map(|session| session.start.unwrap().0 / 1_000_000)
-        .collect()
+    sessions.iter().map(|session| session.start.unwrap().0 / 1_000_000).collect()
 }
 
 /// (prompt, output) tokens of every request.
 fn lengths(sessions: &[Session]) -> Vec<(u64, u64)> {
     let turns = sessions.iter().flat_map(|session| &session.turns);
-    turns
-        .map(|turn| (total_tokens(&turn.prompt), total_tokens(&turn.output)))
-        .collect()
+    turns.map(|turn| (total_tokens(&turn.prompt), total_tokens(&turn.output))).collect()
 }
 
 const BURST: &str = "Timestamp,Model,Request tokens,Response tokens,Total tokens,Log Type\n\
@@ -103,10 +98,7 @@ fn bailian_chats_are_gathered_under_their_root() {
     assert_eq!(turns[1].when, When::Offset(Nanos(2_000_000_000)));
     assert_eq!(turns[0].prompt[0], turns[1].prompt[0]);
     // The limit takes the first requests by time, not the first sessions.
-    let limited = WorkloadSpec {
-        limit: Some(3),
-        ..plain()
-    };
+    let limited = WorkloadSpec { limit: Some(3), ..plain() };
     let (sessions, _) = read(BAILIAN, &limited).unwrap();
     assert_eq!(lengths(&sessions), [(20, 5), (40, 6), (16, 5)]);
 }
@@ -119,19 +111,13 @@ const WEKA: &str = r#"{"id":"a","block_size":64,"hash_id_scope":"local","request
 fn weka_sub_agents_are_placed_in_time_and_ids_stay_in_their_conversation() {
     let (sessions, facts) = read(WEKA, &plain()).unwrap();
     assert_eq!((facts.requests, facts.sessions), (5, 2));
-    assert_eq!(
-        lengths(&sessions),
-        [(130, 3), (64, 4), (200, 1), (128, 4), (70, 3)]
-    );
+    assert_eq!(lengths(&sessions), [(130, 3), (64, 4), (200, 1), (128, 4), (70, 3)]);
     let turns = &sessions[0].turns;
     let offset = |ns: u64| When::Offset(Nanos(ns));
     assert_eq!(turns[1].when, offset(5_500_000_000));
     assert_eq!(turns[3].when, offset(14_000_000_000));
     assert_eq!(turns[0].prompt[..2], turns[2].prompt[..2]);
-    assert_eq!(
-        (turns[0].prompt[2].tokens, turns[2].prompt[3].tokens),
-        (2, 8)
-    );
+    assert_eq!((turns[0].prompt[2].tokens, turns[2].prompt[3].tokens), (2, 8));
     assert_ne!(sessions[1].turns[0].prompt[0], turns[0].prompt[0]);
     assert_eq!(sessions[0].start, None);
 }
@@ -142,10 +128,7 @@ fn sharegpt_prompts_hold_all_that_was_said_before() {
         {"from":"human","value":"more"},{"from":"gpt","value":"end"}]},
       {"id":"y","conversations":[{"from":"gpt","value":"nobody asked"}]} ]"#;
     let (sessions, facts) = read(text, &plain()).unwrap();
-    assert_eq!(
-        (facts.requests, facts.sessions, facts.failed_rows),
-        (2, 1, 1)
-    );
+    assert_eq!((facts.requests, facts.sessions, facts.failed_rows), (2, 1, 1));
     assert_eq!(lengths(&sessions), [(2, 2), (5, 1)]);
     let turns = &sessions[0].turns;
     assert_eq!(turns[1].prompt[1], turns[0].output[0]);
@@ -155,20 +138,13 @@ fn sharegpt_prompts_hold_all_that_was_said_before() {
 #[test]
 fn a_window_counts_time_from_its_first_request() {
     let text: String = [5, 10, 10, 20, 40].map(|ms| row(ms, ms)).concat();
-    let window = WorkloadSpec {
-        start: Some(Nanos(5_000_000)),
-        limit: Some(3),
-        ..plain()
-    };
+    let window = WorkloadSpec { start: Some(Nanos(5_000_000)), limit: Some(3), ..plain() };
     let (sessions, facts) = read(text.clone(), &window).unwrap();
     assert_eq!(starts_ms(&sessions), [0, 0, 10]);
     let (whole, all) = read(text, &plain()).unwrap();
     assert_eq!(facts.sha256, all.sha256, "the whole file is hashed");
     assert_eq!(sessions[0].turns[0].prompt, whole[1].turns[0].prompt);
-    let requests = WorkloadSpec {
-        requests: Some(2),
-        ..plain()
-    };
+    let requests = WorkloadSpec { requests: Some(2), ..plain() };
     let (sessions, _) = read(WEKA, &requests).unwrap();
     assert_eq!(lengths(&sessions), [(130, 3), (64, 4)]);
 }
@@ -177,22 +153,13 @@ fn a_window_counts_time_from_its_first_request() {
 fn unsorted_traces_are_refused_or_sorted_stably() {
     let text = row(7, 0) + &row(3, 1) + &row(7, 2) + &row(3, 3);
     let message = refusal(text.clone(), &plain());
-    assert!(
-        message.contains("line 2") && message.contains("--sort-arrivals"),
-        "{message}"
-    );
-    let sort = WorkloadSpec {
-        sort_arrivals: true,
-        ..plain()
-    };
+    assert!(message.contains("line 2") && message.contains("--sort-arrivals"), "{message}");
+    let sort = WorkloadSpec { sort_arrivals: true, ..plain() };
     let (sessions, _) = read(text.clone(), &sort).unwrap();
     assert_eq!(starts_ms(&sessions), [0, 0, 4, 4]);
     let (as_is, _) = read(row(0, 0) + &row(0, 1) + &row(0, 2) + &row(0, 3), &plain()).unwrap();
     let order = [1, 3, 0, 2].map(|place: usize| &as_is[place].turns[0].prompt);
-    let sorted: Vec<_> = sessions
-        .iter()
-        .map(|session| &session.turns[0].prompt)
-        .collect();
+    let sorted: Vec<_> = sessions.iter().map(|session| &session.turns[0].prompt).collect();
     assert_eq!(sorted, order);
 }
 
@@ -222,10 +189,7 @@ fn a_wrong_hash_is_refused() {
 #[test]
 fn bad_lines_are_counted_where_that_is_asked_for() {
     let text = row(0, 0) + "{\"timestamp\": -1}\n" + "oops\n" + &row(1, 1) + "{\"time";
-    let skip = WorkloadSpec {
-        skip_bad_lines: true,
-        ..plain()
-    };
+    let skip = WorkloadSpec { skip_bad_lines: true, ..plain() };
     let (sessions, facts) = read(text, &skip).unwrap();
     assert_eq!((sessions.len(), facts.skipped.lines), (2, 3));
     assert!(facts.skipped.first.unwrap().contains("line 2"));
@@ -237,32 +201,18 @@ fn bad_lines_are_counted_where_that_is_asked_for() {
 
 #[test]
 fn a_record_beyond_the_bound_is_refused_without_being_kept_and_can_be_skipped() {
-    for (format, beginning) in [
-        (TraceFormat::Mooncake, "{"),
-        (TraceFormat::Sharegpt, "[{\""),
-    ] {
+    for (format, beginning) in [(TraceFormat::Mooncake, "{"), (TraceFormat::Sharegpt, "[{\"")] {
         let endless = Cursor::new(beginning).chain(std::io::repeat(b'x'));
-        let spec = WorkloadSpec {
-            trace_format: Some(format),
-            ..plain()
-        };
+        let spec = WorkloadSpec { trace_format: Some(format), ..plain() };
         let input = Input::new(Box::new(endless), true).unwrap();
         let mut stream = TraceStream::new(&spec, Path::new("t"), input).unwrap();
         let message = stream.next_session().unwrap_err().to_string();
-        assert!(
-            message.contains("t, line 1") && message.contains("64 MiB"),
-            "{message}"
-        );
+        assert!(message.contains("t, line 1") && message.contains("64 MiB"), "{message}");
     }
     let long = std::io::repeat(b'x').take(records::MAX_RECORD as u64 + 10_000_000);
-    let lines = Cursor::new(row(0, 0))
-        .chain(long)
-        .chain(Cursor::new(format!("\n{}", row(1, 1))));
+    let lines = Cursor::new(row(0, 0)).chain(long).chain(Cursor::new(format!("\n{}", row(1, 1))));
     let input = Input::new(Box::new(lines), true).unwrap();
-    let skip = WorkloadSpec {
-        skip_bad_lines: true,
-        ..plain()
-    };
+    let skip = WorkloadSpec { skip_bad_lines: true, ..plain() };
     let mut stream = TraceStream::new(&skip, Path::new("t"), input).unwrap();
     assert!(stream.next_session().unwrap().is_some());
     assert!(stream.next_session().unwrap().is_some());
