@@ -51,3 +51,63 @@ impl<'a, S: SessionStream> Merged<'a, S> {
 
 /// Stands for an arrival that is not recorded.
 const UNKNOWN: Nanos = Nanos(u64::MAX);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::prompt::Segment;
+
+    struct Fixed(std::vec::IntoIter<Session>);
+
+    impl SessionStream for Fixed {
+        fn next_session(&mut self) -> Result<Option<Session>> {
+            Ok(self.0.next())
+        }
+    }
+
+    /// A session whose turns are sent at `start + offsets`; contents tell (session, turn).
+    fn session(id: u64, start: Option<u64>, offsets: &[u64]) -> Session {
+        let turn = |(place, offset): (usize, &u64)| Turn {
+            when: When::Offset(Nanos(*offset)),
+            prompt: vec![Segment {
+                content: 10 * id + place as u64,
+                tokens: 1,
+            }],
+            output: Vec::new(),
+        };
+        Session {
+            id,
+            start: start.map(Nanos),
+            turns: offsets.iter().enumerate().map(turn).collect(),
+        }
+    }
+
+    fn merged(sessions: Vec<Session>) -> Vec<(Option<u64>, u64)> {
+        let mut stream = Fixed(sessions.into_iter());
+        let mut merged = Merged::new(&mut stream);
+        let next = || merged.next().unwrap();
+        std::iter::from_fn(next)
+            .map(|(at, turn)| (at.map(|at| at.0), turn.prompt[0].content))
+            .collect()
+    }
+
+    #[test]
+    fn turns_of_sessions_that_overlap_come_in_order_of_time() {
+        let sessions = vec![
+            session(0, Some(0), &[0, 50, 100]),
+            session(1, Some(10), &[0, 40]),
+            session(2, Some(50), &[0]),
+        ];
+        let expected = [(0, 0), (10, 10), (50, 1), (50, 11), (50, 20), (100, 2)];
+        assert_eq!(
+            merged(sessions),
+            expected.map(|(at, content)| (Some(at), content))
+        );
+    }
+
+    #[test]
+    fn sessions_without_a_start_come_one_after_the_other() {
+        let sessions = vec![session(0, None, &[0, 50]), session(1, None, &[0])];
+        assert_eq!(merged(sessions), [(None, 0), (None, 1), (None, 10)]);
+    }
+}

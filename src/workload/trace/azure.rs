@@ -1,5 +1,6 @@
 //! Azure LLM inference CSV: `TIMESTAMP` as a date, `ContextTokens`, `GeneratedTokens`; the 2025
 //! multimodal trace has `NumImages` besides. Nothing is known about prefixes: every prompt is unique.
+//! A row without generated tokens failed: it is counted and left out.
 
 use super::Content;
 use super::csv_line::{Columns, loose};

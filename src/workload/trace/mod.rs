@@ -1,7 +1,7 @@
 //! Trace files as streams of sessions.
 //!
 //! [`open`] streams one; [`scan`] reads it once from end to end and refuses what is wrong with it
-//! before anything is run. A file is cut into [`records`], a record is turned into a [`rows::Row`]
+//! before anything is run. A file is cut into records, a record is turned into a row
 //! (one request with its own timestamp) or straight into a session (a whole conversation), and a
 //! window is applied to either. Content ids are hashes under a domain of their own, so no two
 //! formats, and no trace and generator, ever share content by accident.

@@ -7,6 +7,7 @@ use crate::prompt::total_tokens;
 use crate::units::Nanos;
 use crate::workload::{Session, SessionStream, When};
 use flate2::{Compression, write::GzEncoder};
+use proptest::prelude::*;
 use std::io::{Cursor, Read, Write};
 
 fn stream(text: impl Into<Vec<u8>>, spec: &WorkloadSpec) -> Result<TraceStream> {
@@ -218,4 +219,39 @@ fn a_record_beyond_the_bound_is_refused_without_being_kept_and_can_be_skipped() 
     assert!(stream.next_session().unwrap().is_some());
     assert!(stream.next_session().unwrap().is_none());
     assert_eq!(stream.skipped().lines, 1);
+}
+
+proptest! {
+    /// Whatever happens to a file, reading it ends with sessions or with a sentence.
+    #[test]
+    fn damaged_traces_never_panic_and_messages_stay_short(
+        which in 0usize..6,
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+        cut in any::<prop::sample::Index>(),
+        skip: bool,
+    ) {
+        let share = r#"[{"conversations":[{"from":"human","value":"a"},{"from":"gpt","value":"b"}]}]"#;
+        let azure = "TIMESTAMP,ContextTokens,GeneratedTokens\n2023-11-16 18:17:03.9799600+01:00,5,5\n";
+        let mooncake = row(1, 1) + &row(2, 1);
+        let mut bytes = [BURST, BAILIAN, WEKA, share, azure, &mooncake][which].as_bytes().to_vec();
+        for (place, byte) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+        }
+        if skip {
+            bytes.truncate(cut.index(bytes.len()) + 1);
+        }
+        let spec = WorkloadSpec { skip_bad_lines: skip, ..plain() };
+        if let Ok(input) = Input::new(Box::new(Cursor::new(bytes)), true)
+            && let Err(why) = TraceStream::new(&spec, Path::new("t"), input).and_then(drain)
+        {
+            let message = why.to_string();
+            prop_assert!(message.lines().count() == 1 && message.len() < 700, "{}", message);
+        }
+    }
+}
+
+fn drain(mut stream: TraceStream) -> Result<()> {
+    while stream.next_session()?.is_some() {}
+    Ok(())
 }
