@@ -69,10 +69,7 @@ mod tests {
     fn session(id: u64, start: Option<u64>, offsets: &[u64]) -> Session {
         let turn = |(place, offset): (usize, &u64)| Turn {
             when: When::Offset(Nanos(*offset)),
-            prompt: vec![Segment {
-                content: 10 * id + place as u64,
-                tokens: 1,
-            }],
+            prompt: vec![Segment { content: 10 * id + place as u64, tokens: 1 }],
             output: Vec::new(),
         };
         Session {
@@ -99,10 +96,7 @@ mod tests {
             session(2, Some(50), &[0]),
         ];
         let expected = [(0, 0), (10, 10), (50, 1), (50, 11), (50, 20), (100, 2)];
-        assert_eq!(
-            merged(sessions),
-            expected.map(|(at, content)| (Some(at), content))
-        );
+        assert_eq!(merged(sessions), expected.map(|(at, content)| (Some(at), content)));
     }
 
     #[test]

@@ -136,7 +136,7 @@ mod tests {
 
     #[test]
     fn a_line_survives_writing_and_reading() {
-        let line = r#"{"router":"kv","seed":1,"request":2,"time_ms":3.5,"prompt_tokens":100,"prompt_blocks":6,"chosen":1,"reason":"lowest cost","tie":1,"lower_is_better":true,"cost":0.0,"candidates":[{"worker":1,"believed_overlap_blocks":null,"true_overlap_blocks":3,"terms":[["prefill",2.5]],"score":null}]}"#;
+        let line = r#"{"router":"kv","seed":1,"request":2,"time_ms":3.5,"prompt_tokens":100,"prompt_blocks":6,"chosen":1,"reason":"lowest cost","tie":1,"lower_is_better":true,"cost":0.0,"candidates":[{"worker":1,"believed_overlap_blocks":null,"true_overlap_blocks":3,"terms":[["prefill",2.5]],"load":1.5,"score":null}]}"#;
         let record: DecisionRecord = serde_json::from_str(line).unwrap();
         assert_eq!(record.candidates[0].score, f64::INFINITY);
         assert_eq!(serde_json::to_string(&record).unwrap(), line);

@@ -54,7 +54,8 @@ pub fn run(label: &str, seed: u64, hit_rate: f64, slowness: f64) -> RunSummary {
 /// A summary of these runs.
 pub fn summary(runs: Vec<RunSummary>) -> Summary {
     let mut draft = Draft::load("diverse").unwrap();
-    for setting in ["workload.requests=1000", "cluster.kv_blocks=26000"] {
+    for setting in ["workload.requests=1000", "workload.arrival.rate=8", "cluster.kv_blocks=26000"]
+    {
         draft.set_text(setting).unwrap();
     }
     Summary { schema_version: "1", scenario: draft.finish().unwrap(), runs }

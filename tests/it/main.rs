@@ -1,4 +1,5 @@
 //! Integration tests: one binary, one module per subject.
+#![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod bad_traces;
 mod oracle;
