@@ -75,6 +75,20 @@ pub trait Sink {
         Ok(())
     }
 
+    /// Whether [`Sink::cache_events`] wants to be called; keeping the events costs time.
+    fn wants_cache_events(&self) -> bool {
+        false
+    }
+
+    /// What changed in a worker's cache (worker from 0) in the step that ended at `at`, in order;
+    /// told before any event is lost or delayed on its way to the routers.
+    ///
+    /// # Errors
+    /// Where it cannot be written.
+    fn cache_events(&mut self, _worker: u32, _at: Nanos, _events: &[CacheEvent]) -> Result<()> {
+        Ok(())
+    }
+
     /// The run has ended; nothing follows.
     ///
     /// # Errors
@@ -126,7 +140,9 @@ struct Simulation<'a> {
     overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
+    /// By routers, by the sink, or by both.
     events_wanted: bool,
+    sink_wants_events: bool,
     event_loss: Rng,
     ceiling: Ceiling,
     recorder: Recorder,
@@ -145,6 +161,7 @@ impl<'a> Simulation<'a> {
         let routers = setup.frontends();
         let needs = routers[0].needs();
         let caches = setup.caches(needs.shared_cache);
+        let sink_wants_events = sink.wants_cache_events();
         Simulation {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
@@ -158,7 +175,9 @@ impl<'a> Simulation<'a> {
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
-            events_wanted: needs.index == crate::router::IndexSource::Events,
+            events_wanted: sink_wants_events
+                || needs.index == crate::router::IndexSource::Events,
+            sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
             recorder: setup.recorder(),
@@ -328,7 +347,7 @@ impl<'a> Simulation<'a> {
         }
         report.finished.clear();
         self.workers[worker].report = report;
-        self.publish(worker);
+        self.publish(worker)?;
         if self.workers[worker].has_work() {
             self.wake(worker);
         }
@@ -339,11 +358,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Sends the KV events of the step that has just ended on their way.
-    fn publish(&mut self, worker: usize) {
+    fn publish(&mut self, worker: usize) -> Result<()> {
         if self.pending_events[worker].is_empty() {
-            return;
+            return Ok(());
         }
         let mut events = std::mem::take(&mut self.pending_events[worker]);
+        if self.sink_wants_events {
+            self.sink.cache_events(worker as u32, self.now, &events)?;
+        }
         let spec = &self.setup.scenario.router;
         let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
         if lost {
@@ -353,10 +375,11 @@ impl<'a> Simulation<'a> {
         } else {
             let at = self.now + spec.event_delay;
             self.queue.push(at, Event::KvEvents { worker: worker as u32, events });
-            return;
+            return Ok(());
         }
         events.clear();
         self.pending_events[worker] = events;
+        Ok(())
     }
 
     fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
