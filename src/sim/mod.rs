@@ -175,8 +175,7 @@ impl<'a> Simulation<'a> {
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
-            events_wanted: sink_wants_events
-                || needs.index == crate::router::IndexSource::Events,
+            events_wanted: sink_wants_events || needs.index == crate::router::IndexSource::Events,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),

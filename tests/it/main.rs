@@ -6,3 +6,4 @@ mod oracle;
 mod report;
 mod support;
 mod traces;
+mod vllm;

@@ -35,7 +35,9 @@ impl RowFormat for Tokens {
     fn parse(&mut self, text: &[u8], number: u64) -> Result<Parsed, Fault> {
         let line: Line = serde_json::from_slice(text)?;
         if line.prompt_ids.is_empty() {
-            return Err("prompt_ids is empty; it must hold at least one token id".to_string().into());
+            return Err("prompt_ids is empty; it must hold at least one token id"
+                .to_string()
+                .into());
         }
         let at = line.at()?;
         let (first, timed) = *self.first.get_or_insert((number, at.is_some()));
@@ -72,5 +74,7 @@ fn segments(ids: &[u32]) -> Vec<Segment> {
 /// A request without a time among others that have one could be placed nowhere, and the reverse.
 fn mixed(first: u64, timed: bool) -> String {
     let (here, there) = if timed { ("no", "one") } else { ("a", "none") };
-    format!("it has {here} time (arrival or timestamp), line {first} has {there}; give every request a time, or none")
+    format!(
+        "it has {here} time (arrival or timestamp), line {first} has {there}; give every request a time, or none"
+    )
 }
