@@ -3,6 +3,9 @@
 
 mod bad_traces;
 mod oracle;
+mod overload;
+mod queueing;
 mod report;
 mod support;
+mod support_queue;
 mod traces;
