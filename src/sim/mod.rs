@@ -4,6 +4,7 @@
 //! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
 
 pub mod ceiling;
+mod conserve;
 pub mod event;
 pub mod latency;
 pub mod queue;
@@ -130,6 +131,11 @@ struct Simulation<'a> {
     event_loss: Rng,
     ceiling: Ceiling,
     recorder: Recorder,
+    /// When a request last arrived or a step last began or ended: KV events still on their way then
+    /// make no run longer.
+    active: Nanos,
+    /// Checks of conservation so far, to sample them.
+    steps: u64,
     sink: &'a mut dyn Sink,
     control: &'a Control,
 }
@@ -162,6 +168,8 @@ impl<'a> Simulation<'a> {
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
             recorder: setup.recorder(),
+            active: Nanos::ZERO,
+            steps: 0,
             routers,
             setup,
             sink,
@@ -195,6 +203,9 @@ impl<'a> Simulation<'a> {
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
+        if !matches!(event, Event::KvEvents { .. }) {
+            self.active = self.now;
+        }
         match event {
             Event::StepEnd { worker } => self.end_step(worker as usize)?,
             Event::KvEvents { worker, events } => self.deliver(worker, &events),
@@ -205,6 +216,7 @@ impl<'a> Simulation<'a> {
 
     fn arrive(&mut self) -> Result<()> {
         let request = self.source.take()?;
+        self.active = self.now;
         let runs: Arc<[BlockRun]> =
             block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
         let mut record = new_record(&request);
@@ -288,6 +300,7 @@ impl<'a> Simulation<'a> {
             }
         }
         self.record_step(worker);
+        self.check_conservation(worker);
         let Some(duration) = duration else {
             if self.workers[worker].has_work() {
                 self.stalled.push(worker as u32);
@@ -317,6 +330,7 @@ impl<'a> Simulation<'a> {
     fn end_step(&mut self, worker: usize) -> Result<()> {
         let cache = self.cache_of(worker);
         self.workers[worker].end_step(self.now, &mut self.caches[cache]);
+        self.check_conservation(worker);
         let mut report = std::mem::take(&mut self.workers[worker].report);
         report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
         for id in &report.first_tokens {
@@ -391,7 +405,7 @@ impl<'a> Simulation<'a> {
         self.sink.finish()?;
         let evicted: Vec<u64> = self.caches.iter().map(BlockCache::evicted).collect();
         let Setup { mode, seed, .. } = self.setup;
-        Ok(self.recorder.finish(mode, *seed, self.now, &evicted))
+        Ok(self.recorder.finish(mode, *seed, self.active, &evicted))
     }
 }
 

@@ -2,9 +2,11 @@
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
 mod bad_traces;
+mod invariants;
 mod oracle;
 mod overload;
 mod queueing;
+mod random_case;
 mod report;
 mod support;
 mod support_queue;
