@@ -7,6 +7,9 @@ type Check = std::result::Result<(), String>;
 /// Longest prompt, output or block length, tokens.
 const MAX_TOKENS: f64 = 2_147_483_647.0;
 
+/// A hundred years.
+const MAX_SECONDS: f64 = 3_155_760_000.0;
+
 pub(super) fn check(scenario: &Scenario) -> Check {
     between("seeds", f64::from(scenario.seeds), 1.0, 10_000.0)?;
     if let Some(text) = &scenario.slo {
@@ -151,6 +154,7 @@ fn workload(workload: &WorkloadSpec) -> Check {
                 .into(),
         );
     }
+    within_time(workload)?;
     if workload.kind == WorkloadKind::Mix {
         if workload.mix.is_empty() {
             return Err("workload.kind is \"mix\" but there is no [[workload.mix]] part".into());
@@ -158,6 +162,24 @@ fn workload(workload: &WorkloadSpec) -> Check {
         return workload.mix.iter().try_for_each(part);
     }
     generator("workload", workload.kind, &Sections::of_workload(workload))
+}
+
+/// A steady rate so low that the requests would outlast the clock.
+fn within_time(workload: &WorkloadSpec) -> Check {
+    let rate = match workload.arrival {
+        Some(
+            ArrivalSpec::Constant { rate }
+            | ArrivalSpec::Poisson { rate }
+            | ArrivalSpec::Gamma { rate, .. },
+        ) => rate,
+        _ => return Ok(()),
+    };
+    if workload.requests.unwrap_or(1) as f64 / rate > MAX_SECONDS {
+        return Err(format!(
+            "workload.arrival.rate = {rate:e} would spread the requests over more than 100 years; raise it"
+        ));
+    }
+    Ok(())
 }
 
 fn part(part: &MixPart) -> Check {

@@ -32,6 +32,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use worker::{Sequence, Worker};
 
+/// Nothing happens later, so that times can be added up without fear: 2^62 ns.
+const LAST_INSTANT: Nanos = Nanos(1 << 62);
+
 /// Between a run and whoever watches it: progress one way, a request to stop the other.
 #[derive(Debug, Default)]
 pub struct Control {
@@ -184,12 +187,12 @@ impl<'a> Simulation<'a> {
             match (arrival, self.queue.peek()) {
                 (None, None) => break,
                 (Some(next), event) if event.is_none_or(|event| next < event) => {
-                    self.advance(next.0);
+                    self.advance(next.0)?;
                     self.arrive()?;
                 }
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
-                    self.advance(at);
+                    self.advance(at)?;
                     self.happen(event)?;
                 }
             }
@@ -197,9 +200,18 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    fn advance(&mut self, to: Nanos) {
+    fn advance(&mut self, to: Nanos) -> Result<()> {
         debug_assert!(to >= self.now, "the clock went back from {} to {to}", self.now);
+        if to > LAST_INSTANT {
+            return Err(Error::input(format!(
+                "the simulation passes {:.0} years, as far as its clock goes, after {}; \
+                 shorten the pauses or steps, or raise the rate",
+                LAST_INSTANT.as_secs_f64() / (365.25 * 86_400.0),
+                self.now
+            )));
+        }
         self.now = to;
+        Ok(())
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
