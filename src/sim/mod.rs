@@ -202,16 +202,22 @@ impl<'a> Simulation<'a> {
 
     fn advance(&mut self, to: Nanos) -> Result<()> {
         debug_assert!(to >= self.now, "the clock went back from {} to {to}", self.now);
-        if to > LAST_INSTANT {
-            return Err(Error::input(format!(
-                "the simulation passes {:.0} years, as far as its clock goes, after {}; \
-                 shorten the pauses or steps, or raise the rate",
-                LAST_INSTANT.as_secs_f64() / (365.25 * 86_400.0),
-                self.now
-            )));
-        }
+        self.on_clock(to)?;
         self.now = to;
         Ok(())
+    }
+
+    /// Refuses a time that comes after [`LAST_INSTANT`].
+    fn on_clock(&self, to: Nanos) -> Result<()> {
+        if to <= LAST_INSTANT {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "the simulation passes {:.0} years, as far as its clock goes, after {}; \
+             shorten the pauses or steps, or raise the rate",
+            LAST_INSTANT.as_secs_f64() / (365.25 * 86_400.0),
+            self.now
+        )))
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
@@ -221,7 +227,7 @@ impl<'a> Simulation<'a> {
         match event {
             Event::StepEnd { worker } => self.end_step(worker as usize)?,
             Event::KvEvents { worker, events } => self.deliver(worker, &events),
-            Event::StepBegin { worker } => self.begin_step(worker as usize),
+            Event::StepBegin { worker } => self.begin_step(worker as usize)?,
         }
         Ok(())
     }
@@ -299,7 +305,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn begin_step(&mut self, worker: usize) {
+    fn begin_step(&mut self, worker: usize) -> Result<()> {
         self.woken[worker] = false;
         let cache = self.cache_of(worker);
         let cache_number = cache as u32;
@@ -317,12 +323,14 @@ impl<'a> Simulation<'a> {
             if self.workers[worker].has_work() {
                 self.stalled.push(worker as u32);
             }
-            return;
+            return Ok(());
         };
         let end = self.now + duration;
+        self.on_clock(end)?;
         let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
         self.recorder.busy(worker, self.now, end, state);
         self.queue.push(end, Event::StepEnd { worker: worker as u32 });
+        Ok(())
     }
 
     fn record_step(&mut self, worker: usize) {

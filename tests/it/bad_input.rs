@@ -249,6 +249,30 @@ fn places_that_cannot_be_written_are_refused() {
     refused(place.path(), &bad, &["rate = 0"]);
 }
 
+/// Found only while the simulation runs, so a folder is there by then.
+#[test]
+fn times_that_no_clock_can_hold_are_refused() {
+    let place = place();
+    let far = format!("{ROW}\n{}", ROW.replace(": 1,", ": 2,"));
+    fs::write(place.path().join("far.jsonl"), far).unwrap();
+    let slow = fs::read_to_string(place.path().join("no-kv-latency.toml")).unwrap();
+    fs::write(place.path().join("slow.toml"), slow.replace("1.0", "1e300")).unwrap();
+    for args in [
+        ["far.jsonl", "--speedup=1e-300"],
+        ["far.jsonl", "--latency=slow.toml"],
+        [
+            "diverse",
+            "--set=workload.arrival={process=\"on-off\", rate=1e-300, on=\"1s\", off=\"1s\"}",
+        ],
+    ] {
+        let output = kvroute(place.path(), &[&["simulate", "--kv-blocks=999"], &args[..]].concat());
+        let message = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{args:?}: {message}");
+        assert!(message.starts_with("kvroute: the simulation passes 146 years"), "{message}");
+        assert_eq!(message.lines().count(), 1, "{message}");
+    }
+}
+
 #[test]
 fn what_cannot_be_explained_is_refused() {
     let place = place();
