@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 use crate::metrics::recorder::RunOutput;
-use crate::scenario::{Scenario, WorkloadKind};
+use crate::scenario::{Scenario, WorkloadKind, WorkloadSpec};
 use crate::sim::{self, Control, Setup, Sink};
 use crate::workload::trace::{self, TraceFacts};
 use crate::workload::{self, Source};
@@ -24,16 +24,33 @@ pub struct Prepared {
 /// # Errors
 /// Whatever is wrong with the scenario or the trace.
 pub fn prepare(scenario: Scenario) -> Result<Prepared> {
-    let mut scenario = sim::setup::resolve(scenario)?;
+    prepare_with(scenario, &mut |workload| trace::scan(workload))
+}
+
+/// [`prepare`] with another way to learn what is in the trace: sweeps read it once for many points.
+///
+/// # Errors
+/// As [`prepare`].
+pub fn prepare_with(
+    scenario: Scenario,
+    scan: &mut dyn FnMut(&WorkloadSpec) -> Result<TraceFacts>,
+) -> Result<Prepared> {
+    let scenario = sim::setup::resolve(scenario)?;
     if scenario.workload.kind != WorkloadKind::Trace {
         let requests = scenario.workload.requests.unwrap_or(0);
         return Ok(Prepared { scenario, requests, note: None });
     }
-    let facts = trace::scan(&scenario.workload)?;
+    let facts = scan(&scenario.workload)?;
+    Ok(with_facts(scenario, &facts))
+}
+
+/// Fills in what one pass over its trace has found.
+fn with_facts(mut scenario: Scenario, facts: &TraceFacts) -> Prepared {
     scenario.workload.trace_format = Some(facts.format);
     scenario.workload.trace_sha256 = Some(facts.sha256.clone());
-    let requests = facts.requests;
-    Ok(Prepared { scenario, requests, note: note(&facts) })
+    let requests = scenario.workload.requests.map_or(facts.requests, |n| n.min(facts.requests));
+    scenario.metrics.count_share_of(requests);
+    Prepared { scenario, requests, note: note(facts) }
 }
 
 /// What was left out of a trace.

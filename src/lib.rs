@@ -16,5 +16,6 @@ pub mod router;
 pub mod scenario;
 pub mod sim;
 pub mod stats;
+pub mod sweep;
 pub mod units;
 pub mod workload;

@@ -27,6 +27,8 @@ pub enum Stream {
     EventLoss = 7,
     /// Resampling for confidence intervals.
     Bootstrap = 8,
+    /// Points of a sweep drawn at random; lane = key.
+    Sample = 9,
 }
 
 /// The stream for one purpose; `lane` separates streams of the same purpose (a session, a replica).

@@ -4,6 +4,8 @@
 //! distribution has a closed form for whole degrees of freedom (Abramowitz & Stegun 26.7.3 and
 //! 26.7.4), which is inverted by bisection, so no table and no approximation is involved.
 
+use crate::rng::Rng;
+use rand::RngExt;
 use std::f64::consts::PI;
 
 /// The `q`-quantile (0 to 1) of an ascending slice, linearly interpolated; NaN where it is empty.
@@ -70,6 +72,24 @@ pub fn interval_95(values: &[f64]) -> Interval {
         n => t_quantile(0.975, n as u64 - 1) * sample_std(values) / (n as f64).sqrt(),
     };
     Interval { mean: mean(values), half_width }
+}
+
+/// Resamples behind a bootstrap interval.
+const RESAMPLES: usize = 1000;
+
+/// 95 % percentile bootstrap interval for the mean of `values`: no law is assumed, but with few
+/// values it is too narrow (it never leaves their range). `None` for fewer than two values.
+pub fn bootstrap_95(values: &[f64], rng: &mut Rng) -> Option<(f64, f64)> {
+    if values.len() < 2 {
+        return None;
+    }
+    let mut resample = || {
+        let drawn = (0..values.len()).map(|_| values[rng.random_range(0..values.len())]);
+        drawn.sum::<f64>() / values.len() as f64
+    };
+    let mut means: Vec<f64> = (0..RESAMPLES).map(|_| resample()).collect();
+    means.sort_unstable_by(f64::total_cmp);
+    Some((quantile(&means, 0.025), quantile(&means, 0.975)))
 }
 
 /// The `p`-quantile (0.5 ≤ p < 1) of Student's t with `df` ≥ 1 degrees of freedom.
@@ -251,6 +271,18 @@ mod tests {
         assert!(interval.contains_zero());
         assert!(!interval_95(&[2.0, 2.1, 1.9]).contains_zero());
         assert!(interval_95(&[5.0]).contains_zero());
+    }
+
+    #[test]
+    fn a_bootstrap_interval_is_near_the_normal_one_and_says_nothing_of_one_value() {
+        let mut rng = crate::rng::stream(1, crate::rng::Stream::Bootstrap, 0);
+        let values: Vec<f64> = (0..100).map(f64::from).collect();
+        let (low, high) = bootstrap_95(&values, &mut rng).unwrap();
+        let half = 1.96 * population_std(&values) / 10.0;
+        assert!((low - (49.5 - half)).abs() < 0.6, "{low}");
+        assert!((high - (49.5 + half)).abs() < 0.6, "{high}");
+        assert_eq!(bootstrap_95(&[3.0, 3.0], &mut rng), Some((3.0, 3.0)));
+        assert_eq!(bootstrap_95(&[3.0], &mut rng), None);
     }
 
     #[test]

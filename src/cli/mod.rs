@@ -7,6 +7,8 @@ mod presets;
 mod progress;
 mod scenario_args;
 mod simulate;
+mod sweep;
+mod sweep_options;
 mod trace;
 
 use clap::{Parser, Subcommand};
@@ -25,6 +27,8 @@ struct Cli {
 enum Command {
     /// Run one workload under one or more routers and compare them
     Simulate(Box<simulate::SimulateArgs>),
+    /// Run many settings, each under several seeds, and compare them: a grid, lists or a sample
+    Sweep(Box<sweep::SweepArgs>),
     /// Print a commented scenario file to start from
     Init(init::InitArgs),
     /// Say why a request went where it went, or show the ten costliest decisions of a run
@@ -48,6 +52,7 @@ enum TraceCommand {
 pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Simulate(args) => simulate::exec(&args),
+        Command::Sweep(args) => sweep::exec(&args),
         Command::Init(args) => init::exec(&args),
         Command::Explain(args) => explain::exec(&args),
         Command::Trace(TraceCommand::Inspect(args)) => trace::inspect(&args),

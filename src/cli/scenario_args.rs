@@ -31,6 +31,10 @@ pub struct ScenarioArgs {
     /// Limits for goodput in ms, any of "ttft:500 itl:50 e2e:5000"
     #[arg(long, value_name = "LIMITS", help_heading = "Run")]
     slo: Option<String>,
+    /// Simulate and do not measure what arrives first: a share of the requests (10%), a number ("500
+    /// requests") or a time (30s) [default: measure everything]
+    #[arg(long, value_name = "WARM_UP", help_heading = "Run")]
+    warm_up: Option<String>,
     /// Override any scenario key (repeatable), for example --set cluster.host_ms=1
     #[arg(long, value_name = "KEY=VALUE", action = ArgAction::Append, help_heading = "Run")]
     set: Vec<String>,
@@ -142,6 +146,7 @@ impl ScenarioArgs {
             ("seed", self.seed.map(whole)),
             ("seeds", self.seeds.map(whole)),
             ("slo", self.slo.clone().map(Value::String)),
+            ("metrics.warm_up", self.warm_up.clone().map(Value::String)),
             ("cluster.workers", self.workers.map(whole)),
             ("cluster.block_tokens", self.block_tokens.map(whole)),
             ("cluster.kv_blocks", self.kv_blocks.map(whole)),

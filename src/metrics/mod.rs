@@ -4,3 +4,4 @@ pub mod overload;
 pub mod recorder;
 pub mod summary;
 pub mod timeline;
+pub mod window;

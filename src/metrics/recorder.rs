@@ -3,6 +3,7 @@
 use super::overload::QueueTrend;
 use super::summary::*;
 use super::timeline::{StepState, Timeline};
+use super::window::Window;
 use crate::request::{RequestRecord, Status};
 use crate::scenario::Slo;
 use crate::stats::{self, ExactSums};
@@ -30,7 +31,7 @@ pub struct Recorder {
     block_tokens: u32,
     /// Load does not depend on completions, so a queue can grow without bound.
     open_loop: bool,
-    first_arrival: Option<Nanos>,
+    window: Window,
     counts: RequestCounts,
     cache: PrefixCacheSummary,
     predicted_blocks: Option<u64>,
@@ -49,6 +50,8 @@ pub struct Recorder {
     decisions: u64,
     workers: Vec<WorkerTotals>,
     busy: Vec<Nanos>,
+    /// Per worker: when its last step ends.
+    busy_until: Vec<Nanos>,
     timeline: Timeline,
 }
 
@@ -60,7 +63,7 @@ impl Recorder {
             slo,
             block_tokens,
             open_loop,
-            first_arrival: None,
+            window: Window::default(),
             counts: RequestCounts::default(),
             cache: PrefixCacheSummary::default(),
             predicted_blocks: None,
@@ -79,18 +82,32 @@ impl Recorder {
             decisions: 0,
             workers: (0..workers as u32).map(totals).collect(),
             busy: vec![Nanos::ZERO; workers],
+            busy_until: vec![Nanos::ZERO; workers],
             timeline: Timeline::new(workers),
         }
     }
 
+    /// The same, measuring what `window` measures only.
+    pub fn measuring(self, window: Window) -> Recorder {
+        Recorder { window, ..self }
+    }
+
     /// A request reached the router.
     pub fn arrived(&mut self, at: Nanos) {
-        self.counts.arrived += 1;
-        self.first_arrival.get_or_insert(at);
+        if self.window.arrive(at) {
+            // Of the steps under way, what is left from now on counts.
+            for (busy, until) in self.busy.iter_mut().zip(&self.busy_until) {
+                *busy = until.saturating_sub(at);
+            }
+        }
+        self.counts.arrived += u64::from(self.window.is_open());
     }
 
     /// A request was routed.
     pub fn decided(&mut self, record: &RequestRecord) {
+        if !self.window.measures(record.arrival) {
+            return;
+        }
         let regret = record.best_overlap_blocks - record.overlap_blocks;
         self.decisions += 1;
         self.regret_blocks += u64::from(regret);
@@ -102,12 +119,15 @@ impl Recorder {
     /// A worker was executing a step from `start` to `end`.
     pub fn busy(&mut self, worker: usize, start: Nanos, end: Nanos, state: StepState) {
         self.busy[worker] += end - start;
+        self.busy_until[worker] = end;
         self.timeline.step(worker, start, end, state);
     }
 
     /// Requests were preempted on a worker.
     pub fn preempted(&mut self, worker: usize, requests: u32) {
-        self.workers[worker].preemptions += u64::from(requests);
+        if self.window.is_open() {
+            self.workers[worker].preemptions += u64::from(requests);
+        }
     }
 
     /// A request was admitted for the first time.
@@ -118,6 +138,9 @@ impl Recorder {
 
     /// `count` gaps between consecutive output tokens of a request.
     pub fn gap(&mut self, gap: Nanos, count: u64) {
+        if !self.window.is_open() {
+            return;
+        }
         self.gap_sums.record_n(gap.0, count);
         // The highest trackable value grows by itself; 0 is tracked as 0.
         self.gaps.record_n(gap.0, count).expect("the histogram resizes itself");
@@ -125,6 +148,9 @@ impl Recorder {
 
     /// A request reached its end, whichever.
     pub fn ended(&mut self, record: &RequestRecord) {
+        if !self.window.measures(record.arrival) {
+            return;
+        }
         match record.status {
             Status::Completed => self.completed(record),
             Status::Rejected => self.counts.rejected += 1,
@@ -163,7 +189,7 @@ impl Recorder {
 
     /// The summary. `end` is the time of the last arrival or end of a step; `evicted` blocks per cache.
     pub fn finish(mut self, router: &str, seed: u64, end: Nanos, evicted: &[u64]) -> RunOutput {
-        let duration_s = end.saturating_sub(self.first_arrival.unwrap_or(end)).as_secs_f64();
+        let duration_s = end.saturating_sub(self.window.opened().unwrap_or(end)).as_secs_f64();
         if evicted.len() == self.workers.len() {
             for (worker, evicted) in self.workers.iter_mut().zip(evicted) {
                 worker.evicted_blocks = *evicted;

@@ -187,7 +187,7 @@ fn push_digits(line: &mut Vec<u8>, mut value: u64, width: usize) {
 }
 
 /// A text as a CSV field.
-fn quoted(text: &str) -> String {
+pub(super) fn quoted(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         format!("\"{}\"", text.replace('"', "\"\""))
     } else {

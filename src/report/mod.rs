@@ -8,6 +8,7 @@ mod format;
 pub mod plot;
 pub mod run_dir;
 pub mod run_files;
+pub mod sweep;
 pub mod table;
 
 pub use format::describe;

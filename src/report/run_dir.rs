@@ -29,12 +29,20 @@ impl RunDir {
     /// # Errors
     /// Where `path` is a file, or the folder cannot be made or written to.
     pub fn create(path: &Path) -> Result<RunDir> {
+        RunDir::create_for(path, RESULTS)
+    }
+
+    /// The same for results of other names.
+    ///
+    /// # Errors
+    /// As [`RunDir::create`].
+    pub fn create_for(path: &Path, results: &[&str]) -> Result<RunDir> {
         if path.is_file() {
             return Err(Error::unwritable(path, "it is a file, not a folder"));
         }
         fs::create_dir_all(path).map_err(|why| Error::unwritable(path, why))?;
         let dir = RunDir { root: path.into() };
-        dir.remove_earlier()
+        dir.remove_earlier(results)
             .and_then(|()| dir.probe())
             .map_err(|why| Error::unwritable(path, why))?;
         Ok(dir)
@@ -70,8 +78,8 @@ impl RunDir {
         Ok(ResultFile { out: BufWriter::with_capacity(1 << 16, file), part, path })
     }
 
-    fn remove_earlier(&self) -> io::Result<()> {
-        for name in RESULTS {
+    fn remove_earlier(&self, results: &[&str]) -> io::Result<()> {
+        for name in results {
             remove_if_there(&self.path(name))?;
             remove_if_there(&part_of(&self.path(name)))?;
         }

@@ -151,7 +151,7 @@ fn header(summary: &Summary) -> String {
 }
 
 /// Parts joined by commas, broken before [`WIDTH`].
-fn wrap(parts: &[String]) -> String {
+pub(super) fn wrap(parts: &[String]) -> String {
     let (mut text, mut used) = (String::new(), 0);
     for part in parts {
         if used > 0 && used + part.chars().count() + 2 > WIDTH {
@@ -168,7 +168,7 @@ fn wrap(parts: &[String]) -> String {
 }
 
 /// A column of the table, all cells of one width.
-type Column = Vec<String>;
+pub(super) type Column = Vec<String>;
 
 fn labels(rows: &[&Row]) -> Column {
     let names = std::iter::once("").chain(rows.iter().map(|row| row.name));
@@ -192,7 +192,7 @@ fn column(group: &Group<'_>, base: &Group<'_>, rows: &[&Row]) -> Column {
     pad(column, false)
 }
 
-fn pad(cells: Vec<String>, right: bool) -> Column {
+pub(super) fn pad(cells: Vec<String>, right: bool) -> Column {
     let width = cells.iter().map(|cell| cell.chars().count()).max();
     let width = width.unwrap_or(0);
     let fill = |cell: String| match right {
@@ -227,7 +227,7 @@ fn blocks(
     blocks
 }
 
-fn join(text: &mut String, columns: &[Column]) {
+pub(super) fn join(text: &mut String, columns: &[Column]) {
     let height = columns.first().map_or(0, Vec::len);
     for line in 0..height {
         let cells: Vec<&str> = columns.iter().map(|column| column[line].as_str()).collect();
@@ -277,7 +277,7 @@ fn difference(row: &Row, group: &Group<'_>, base: &Group<'_>) -> String {
     format!("{shown} ± {half_width}{mark}")
 }
 
-fn signed(value: f64, decimals: usize) -> String {
+pub(super) fn signed(value: f64, decimals: usize) -> String {
     let text = number(value, decimals);
     if value < 0.0 { text } else { format!("+{text}") }
 }

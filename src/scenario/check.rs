@@ -17,6 +17,9 @@ pub(super) fn check(scenario: &Scenario) -> Check {
     if let Some(text) = &scenario.slo {
         Slo::parse(text).map_err(|why| why.to_string())?;
     }
+    if let Some(text) = &scenario.metrics.warm_up {
+        WarmUp::parse(text).map_err(|why| why.to_string())?;
+    }
     cluster(&scenario.cluster)?;
     router(&scenario.router)?;
     workload::check(&scenario.workload)

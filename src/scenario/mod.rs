@@ -3,10 +3,12 @@
 
 mod check;
 pub mod cluster;
+pub mod metrics;
 pub mod router;
 pub mod workload;
 
 pub use cluster::{ClusterSpec, Engine, EvictionKind, GpuSpec, ModelSpec};
+pub use metrics::{MetricsSpec, WarmUp};
 pub use router::{KvLinearSpec, KvSpec, RouterSpec};
 pub use workload::*;
 
@@ -36,6 +38,9 @@ pub struct Scenario {
     /// The policies.
     #[serde(default)]
     pub router: RouterSpec,
+    /// What is measured.
+    #[serde(default, skip_serializing_if = "MetricsSpec::is_default")]
+    pub metrics: MetricsSpec,
     /// What is written.
     #[serde(default)]
     pub output: OutputSpec,
@@ -199,6 +204,14 @@ impl Draft {
         Ok(())
     }
 
+    /// The text that [`Draft::parse`] reads back: what a hash of the draft is made of.
+    ///
+    /// # Errors
+    /// Where the table holds what TOML cannot say.
+    pub fn to_toml(&self) -> Result<String> {
+        toml::to_string(&self.table).map_err(|why| Error::input(why.to_string()))
+    }
+
     /// The value at a dotted key, if any.
     pub fn get(&self, key: &str) -> Option<&Value> {
         let mut parts = key.split('.');
@@ -216,12 +229,7 @@ impl Draft {
                 "--set {assignment}: write key=value, for example --set cluster.workers=8"
             ))
         })?;
-        let value = format!("v = {text}")
-            .parse::<Table>()
-            .ok()
-            .and_then(|mut table| table.remove("v"))
-            .unwrap_or_else(|| Value::String(text.trim().into()));
-        self.set(key.trim(), value)
+        self.set(key.trim(), value_of(text))
     }
 
     /// Reads and checks the scenario.
@@ -240,6 +248,15 @@ impl Draft {
     }
 }
 
+/// A value as people type it: TOML, or a plain string where it is none.
+pub fn value_of(text: &str) -> Value {
+    format!("v = {text}")
+        .parse::<Table>()
+        .ok()
+        .and_then(|mut table| table.remove("v"))
+        .unwrap_or_else(|| Value::String(text.trim().into()))
+}
+
 /// `router.mode = "a,b"` is accepted for a list.
 fn split_modes(table: &mut Table) {
     let Some(router) = table.get_mut("router").and_then(Value::as_table_mut) else {
@@ -252,7 +269,7 @@ fn split_modes(table: &mut Table) {
 }
 
 /// Turns serde's message into one sentence with the key's line and, for unknown keys, a suggestion.
-fn explain(why: &toml::de::Error, text: &str) -> String {
+pub(crate) fn explain(why: &toml::de::Error, text: &str) -> String {
     let message = one_line(why.message());
     let place = why.span().map_or(String::new(), |span| {
         let before = &text[..span.start.min(text.len())];
@@ -277,7 +294,7 @@ fn unknown_name(message: &str) -> Option<(String, Vec<String>)> {
     Some((name, quoted.collect()))
 }
 
-fn one_line(text: &str) -> String {
+pub(crate) fn one_line(text: &str) -> String {
     text.lines().map(str::trim).filter(|line| !line.is_empty()).collect::<Vec<_>>().join(" ")
 }
 

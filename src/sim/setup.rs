@@ -5,9 +5,10 @@ use super::worker::WorkerConfig;
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::Recorder;
+use crate::metrics::window::Window;
 use crate::router::frontend::ClusterFacts;
 use crate::router::{self, Frontend};
-use crate::scenario::{ArrivalSpec, ClusterSpec, Scenario, Slo, cluster};
+use crate::scenario::{ArrivalSpec, ClusterSpec, Scenario, Slo, WarmUp, cluster};
 
 /// One router and one seed of a scenario, checked: building its parts cannot fail.
 #[derive(Clone, Debug)]
@@ -20,6 +21,7 @@ pub struct Setup {
     pub seed: u64,
     /// Service level objectives.
     pub slo: Option<Slo>,
+    window: Window,
     preset: Preset,
     kv_blocks: u32,
 }
@@ -59,6 +61,22 @@ fn kv_blocks(spec: &ClusterSpec, preset: &Preset) -> Result<u32> {
     })
 }
 
+/// What of a run is measured. A share of the requests needs their number, which a trace does not
+/// tell before it has been read.
+fn window(scenario: &Scenario) -> Result<Window> {
+    let requests = scenario.workload.requests;
+    match scenario.metrics.warm_up()? {
+        None => Ok(Window::default()),
+        Some(WarmUp::Requests(requests)) => Ok(Window::after_requests(requests)),
+        Some(WarmUp::Time(time)) => Ok(Window::after(time)),
+        Some(share @ WarmUp::Share(_)) => requests
+            .map(|requests| Window::after_requests(share.requests(requests)))
+            .ok_or_else(|| {
+                Error::input("metrics.warm_up: the number of requests is not known; give a number")
+            }),
+    }
+}
+
 impl Setup {
     /// One router and seed of a scenario that [`resolve`] has completed.
     ///
@@ -73,6 +91,7 @@ impl Setup {
             mode: mode.into(),
             seed,
             slo: scenario.slo(),
+            window: window(scenario)?,
             preset,
             kv_blocks,
         })
@@ -86,6 +105,7 @@ impl Setup {
     pub(super) fn recorder(&self) -> Recorder {
         let open_loop = !matches!(self.scenario.workload.arrival, Some(ArrivalSpec::Closed { .. }));
         Recorder::new(self.workers(), self.scenario.cluster.block_tokens, self.slo, open_loop)
+            .measuring(self.window.clone())
     }
 
     /// Whether a request can ever fit: all but its last token must have KV.

@@ -18,12 +18,14 @@ mod mooncake;
 mod records;
 mod rows;
 mod sharegpt;
+mod shared;
 mod stream;
 mod tokens;
 mod weka;
 mod write;
 
 pub use records::Skipped;
+pub use shared::{SharedStream, SharedTrace};
 pub use stream::{TraceFacts, TraceStream, open, open_hashed, scan};
 pub use write::{MooncakeWriter, write_mooncake, write_source};
 

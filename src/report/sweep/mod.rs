@@ -1,0 +1,13 @@
+//! What a sweep leaves behind: the journal, `points.csv`, `summary.json`, plots, and the table on the
+//! terminal.
+
+mod csv;
+mod files;
+mod plots;
+pub mod journal;
+pub mod merge;
+mod summary;
+mod text;
+
+pub use files::{RESULTS, write};
+pub use text::render;
