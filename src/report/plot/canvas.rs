@@ -117,6 +117,11 @@ impl Canvas<'_> {
         self.area.draw(&Rectangle::new(corners, style)).map_err(failed)
     }
 
+    /// The outline of a rectangle between two corners.
+    pub fn frame(&self, (x0, y0): Point, (x1, y1): Point, width: f64) -> Result<()> {
+        self.line(&[(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], INK, width)
+    }
+
     /// A filled polygon.
     pub fn polygon(&self, points: &[Point], color: RGBColor, opacity: f64) -> Result<()> {
         let path: Vec<_> = points.iter().copied().map(fine).collect();

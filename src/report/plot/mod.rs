@@ -1,11 +1,11 @@
 //! Plots as SVG, and PNG made from it: nothing of the machine (fonts, clock) gets into them.
 
-mod axis;
+pub(super) mod axis;
 mod balance;
-mod canvas;
+pub(super) mod canvas;
 mod over_time;
 mod panel;
-mod style;
+pub(super) mod style;
 mod ttft_cdf;
 
 pub use canvas::png;

@@ -116,7 +116,7 @@ fn column(title: &str, cells: impl Iterator<Item = String>, right: bool) -> Colu
     pad(std::iter::once(title.to_string()).chain(cells).collect(), right)
 }
 
-fn plain(mean: Option<f64>, metric: &Metric) -> String {
+pub(super) fn plain(mean: Option<f64>, metric: &Metric) -> String {
     let decimals = |value: f64| match metric.scale {
         1.0 => short(value),
         scale => number(value * scale, 1),
@@ -173,9 +173,10 @@ fn sentences(table: &Table, ranked: &[usize], place: usize) -> Vec<String> {
         sentences.push(match (table.plan.seeds.len(), ties) {
             (1, _) => "With one seed chance cannot be told from effect; give --seeds 5.".into(),
             (_, 0) => format!("The best cell is significantly better in {label} than all others."),
-            (_, ties) => format!(
-                "{ties} other cells are not significantly different (n.s.) from the best in {label}."
-            ),
+            (_, 1) => format!("One other cell cannot be told from the best in {label} (n.s.)."),
+            (_, ties) => {
+                format!("{ties} other cells cannot be told from the best in {label} (n.s.).")
+            }
         });
     }
     let count = |what: &dyn Fn(usize) -> bool| {
