@@ -177,7 +177,9 @@ impl SweepArgs {
 
 fn split<'a>(assignment: &'a str, example: &str) -> Result<(&'a str, &'a str)> {
     let parts = assignment.split_once('=').map(|(key, text)| (key.trim(), text));
-    parts.ok_or_else(|| Error::input(format!("{assignment}: write key=value, for example {example}")))
+    parts.ok_or_else(|| {
+        Error::input(format!("{assignment}: write key=value, for example {example}"))
+    })
 }
 
 pub fn exec(args: &SweepArgs) -> anyhow::Result<()> {
@@ -264,7 +266,10 @@ fn finish(
     }
     let failed = (0..table.cells().len()).filter(|cell| table.failure(*cell).is_some()).count();
     if failed > 0 {
-        anyhow::bail!("{failed} of {} cells failed; points.csv has the reasons", table.cells().len());
+        anyhow::bail!(
+            "{failed} of {} cells failed; points.csv has the reasons",
+            table.cells().len()
+        );
     }
     Ok(())
 }

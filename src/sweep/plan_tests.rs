@@ -12,9 +12,8 @@ fn cells(plan: &Plan) -> Vec<String> {
         let values: Vec<String> = settings.values().map(axis::show).collect();
         format!("{}/{}", values.join(" "), plan.cells[cell].router)
     };
-    let cell = |(number, cell): (usize, &Cell)| {
-        format!("{} -> {}", shown(number), shown(cell.baseline))
-    };
+    let cell =
+        |(number, cell): (usize, &Cell)| format!("{} -> {}", shown(number), shown(cell.baseline));
     plan.cells.iter().enumerate().map(cell).collect()
 }
 
@@ -37,7 +36,8 @@ fn a_grid_is_every_combination_and_the_first_point_is_the_baseline() {
 
 #[test]
 fn zipped_lists_go_together_and_are_combined_with_the_grid() {
-    let plan = plan("[set]\nrouter.mode = \"kv\"\n[grid]\na = [1, 2]\n[zip]\nb = [3, 4]\nc = [5, 6]");
+    let plan =
+        plan("[set]\nrouter.mode = \"kv\"\n[grid]\na = [1, 2]\n[zip]\nb = [3, 4]\nc = [5, 6]");
     let points: Vec<String> = cells(&plan);
     assert_eq!(points.len(), 4);
     assert!(points[0].starts_with("1 3 5/kv"));
@@ -56,8 +56,7 @@ fn every_router_is_compared_with_itself_at_the_baseline() {
 
 #[test]
 fn a_router_as_baseline_is_taken_at_the_same_point() {
-    let text =
-        "[set]\nrouter.mode = \"kv,random\"\n[grid]\na = [1, 2]\n[baseline]\nrouter.mode = \"random\"";
+    let text = "[set]\nrouter.mode = \"kv,random\"\n[grid]\na = [1, 2]\n[baseline]\nrouter.mode = \"random\"";
     assert_eq!(
         cells(&plan(text)),
         ["1/kv -> 1/random", "1/random -> 1/random", "2/kv -> 2/random", "2/random -> 2/random"]
@@ -76,7 +75,8 @@ fn a_router_as_baseline_is_taken_at_the_same_point() {
 
 #[test]
 fn a_baseline_outside_the_grid_is_an_extra_point() {
-    let text = "[set]\nrouter.mode = \"kv\"\n[grid]\na = [1, 2]\n[baseline]\nrouter.mode = \"random\"";
+    let text =
+        "[set]\nrouter.mode = \"kv\"\n[grid]\na = [1, 2]\n[baseline]\nrouter.mode = \"random\"";
     let plan = plan(text);
     assert_eq!(
         cells(&plan),

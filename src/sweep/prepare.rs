@@ -151,12 +151,7 @@ fn make_room(draft: &mut Draft, key: &str) -> Result<()> {
     draft.set("workload.arrival", Value::Table(arrival))
 }
 
-fn ready(
-    plan: &Plan,
-    point: &Point,
-    scans: &mut Scans,
-    notes: &mut Vec<String>,
-) -> Result<Ready> {
+fn ready(plan: &Plan, point: &Point, scans: &mut Scans, notes: &mut Vec<String>) -> Result<Ready> {
     let mut draft = draft(&plan.spec, &point.settings)?;
     let seed = plan.seeds.first().copied().unwrap_or(42);
     draft.set("seed", Value::Integer(i64::try_from(seed).unwrap_or(i64::MAX)))?;
@@ -200,11 +195,7 @@ pub(super) fn is_trace(scenario: &Scenario) -> bool {
     scenario.workload.kind == WorkloadKind::Trace
 }
 
-fn define(
-    spec: &Spec,
-    points: &[std::result::Result<Ready, String>],
-    first: &Ready,
-) -> Definition {
+fn define(spec: &Spec, points: &[std::result::Result<Ready, String>], first: &Ready) -> Definition {
     let sweep = spec.to_toml();
     let mut hash = Sha256::new();
     hash.update(env!("CARGO_PKG_VERSION"));
@@ -217,10 +208,5 @@ fn define(
         }
     }
     let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    Definition {
-        sha256,
-        sweep,
-        requests: first.requests,
-        scenario: first.scenario.to_toml(),
-    }
+    Definition { sha256, sweep, requests: first.requests, scenario: first.scenario.to_toml() }
 }

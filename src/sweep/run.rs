@@ -59,7 +59,8 @@ pub fn run(sweep: &Sweep, done: Rows, options: Options<'_>) -> Result<Rows> {
 pub fn pending_requests(sweep: &Sweep, shard: Shard, done: &Rows) -> u64 {
     let jobs = jobs(sweep, shard);
     let seeds = |job: &Job| {
-        let missing = |seed: &&u64| job.cells.iter().any(|cell| !done.contains_key(&(*cell, **seed)));
+        let missing =
+            |seed: &&u64| job.cells.iter().any(|cell| !done.contains_key(&(*cell, **seed)));
         sweep.plan.seeds.iter().filter(missing).count() as u64
     };
     jobs.iter().map(|job| seeds(job) * requests(sweep, job)).sum()

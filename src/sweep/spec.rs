@@ -226,7 +226,9 @@ impl Spec {
                 )));
             }
             if self.set.contains_key(key) {
-                return Err(Error::input(format!("{key} is both in [set] and swept; give it once")));
+                return Err(Error::input(format!(
+                    "{key} is both in [set] and swept; give it once"
+                )));
             }
         }
         let both = self.workload.is_some() && keys.iter().any(|key| key == "workload");

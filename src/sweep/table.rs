@@ -89,7 +89,8 @@ impl Table {
     pub fn first_gap(&self, shard: Shard) -> Option<usize> {
         let stop = StopRule::new(&self.plan);
         let has_gap = |(number, _): &(usize, &Cell)| {
-            let outcomes: Vec<&Outcome> = self.outcomes(*number).map(|(_, outcome)| outcome).collect();
+            let outcomes: Vec<&Outcome> =
+                self.outcomes(*number).map(|(_, outcome)| outcome).collect();
             outcomes.len() < self.plan.seeds.len() && !stop.stops(*number, &outcomes)
         };
         let cells = self.plan.cells.iter().enumerate();

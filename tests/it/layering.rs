@@ -24,7 +24,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["cache", "metrics", "router", "scenario", "workload"]),
     ("compare", &["metrics", "router", "scenario", "sim", "workload"]),
     ("inspect", &["scenario", "workload"]),
-    ("report", &["metrics", "scenario", "sim"]),
+    ("sweep", &["compare", "metrics", "scenario", "sim", "workload"]),
+    ("report", &["metrics", "scenario", "sim", "sweep"]),
 ];
 
 /// Of the simulation, reports know what it shows them and nothing of how it works.

@@ -119,7 +119,7 @@ impl Canvas<'_> {
 
     /// The outline of a rectangle between two corners.
     pub fn frame(&self, (x0, y0): Point, (x1, y1): Point, width: f64) -> Result<()> {
-        self.line(&[(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0)], INK, width)
+        self.line(&[(x0, y0), (x1, y0), (x1, y1), (x0, y1), (x0, y0), (x1, y0)], INK, width)
     }
 
     /// A filled polygon.

@@ -14,8 +14,7 @@ pub fn points(table: &Table) -> String {
     let mut text = head.chain(names).chain(tail).collect::<Vec<_>>().join(",") + "\n";
     for row in table.rows() {
         let cell = &table.plan.cells[row.cell];
-        let mut columns =
-            vec![cell.point.to_string(), row.seed.to_string(), quoted(&cell.router)];
+        let mut columns = vec![cell.point.to_string(), row.seed.to_string(), quoted(&cell.router)];
         columns.extend(keys.iter().map(|key| quoted(&table.plan.shown(row.cell, key))));
         match &row.outcome {
             Ok(values) => {

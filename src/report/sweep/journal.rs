@@ -106,9 +106,9 @@ type Keyed = ((usize, u64), Outcome);
 
 fn row(line: &[u8], plan: &Plan) -> std::result::Result<Keyed, String> {
     let line: Line = serde_json::from_slice(line).map_err(|why| why.to_string())?;
-    let cell = plan
-        .find(line.point, &line.router)
-        .ok_or_else(|| format!("the sweep has no router {} at point {}", line.router, line.point))?;
+    let cell = plan.find(line.point, &line.router).ok_or_else(|| {
+        format!("the sweep has no router {} at point {}", line.router, line.point)
+    })?;
     let outcome = match line.failed {
         Some(reason) => Err(reason),
         None => {

@@ -3,9 +3,9 @@
 
 mod csv;
 mod files;
-mod plots;
 pub mod journal;
 pub mod merge;
+mod plots;
 mod summary;
 mod text;
 

@@ -6,7 +6,7 @@ use crate::error::Result;
 use crate::report::describe;
 use crate::report::format::{number, short};
 use crate::report::table::{Column, join, pad, signed, wrap};
-use crate::sweep::{Better, Difference, METRICS, Metric, Table};
+use crate::sweep::{Better, Difference, METRICS, Metric, Plan, Table};
 use std::cmp::Ordering;
 use std::fmt::Write;
 
@@ -54,12 +54,11 @@ fn ranked(table: &Table, place: usize) -> Vec<usize> {
 
 fn header(table: &Table, head: &Head, place: usize) -> Result<String> {
     let plan = &table.plan;
-    let scenario = head.definition.first_scenario()?;
     let count = |count: usize, what: &str| {
         let plural = if count == 1 { "" } else { "s" };
         format!("{} {what}{plural}", number(count as f64, 0))
     };
-    let mut parts = vec![describe(&scenario, head.definition.requests)];
+    let mut parts = vec![about(head, plan)?];
     parts.push(count(plan.points.len(), "point"));
     parts.push(format!("{} each", count(plan.seeds.len(), "seed")));
     if head.shards > 1 {
@@ -68,6 +67,21 @@ fn header(table: &Table, head: &Head, place: usize) -> Result<String> {
     let label = METRICS[place].label;
     let interval = if plan.seeds.len() > 1 { ", mean ± 95 % interval" } else { "" };
     Ok(format!("{}ranked by {label}{interval}\n", wrap(&parts)))
+}
+
+/// What all points have in common, in a few words.
+pub(super) fn about(head: &Head, plan: &Plan) -> Result<String> {
+    let about = describe(&head.definition.first_scenario()?, head.definition.requests);
+    let is_swept = |prefix: &str| plan.keys.iter().any(|key| key.starts_with(prefix));
+    let differs = |part: &str| {
+        let is = |words: &[&str]| words.iter().any(|word| part.contains(word));
+        let arrivals = is(&[" arrivals ", " in flight"]);
+        arrivals && (is_swept("workload.arrival") || plan.keys.iter().any(|key| key == "workload"))
+            || is(&[" worker"]) && is_swept("cluster.workers")
+            || is(&[" requests"]) && !arrivals && is_swept("workload.requests")
+    };
+    let parts: Vec<&str> = about.split(", ").filter(|part| !differs(part)).collect();
+    Ok(parts.join(", "))
 }
 
 /// The last part of a dotted key, with as much before it as sets it apart.
@@ -179,9 +193,8 @@ fn sentences(table: &Table, ranked: &[usize], place: usize) -> Vec<String> {
             }
         });
     }
-    let count = |what: &dyn Fn(usize) -> bool| {
-        (0..table.cells().len()).filter(|cell| what(*cell)).count()
-    };
+    let count =
+        |what: &dyn Fn(usize) -> bool| (0..table.cells().len()).filter(|cell| what(*cell)).count();
     let overloaded = count(&|cell| table.overloaded(cell) > 0);
     if overloaded > 0 {
         sentences.push(format!(

@@ -78,7 +78,8 @@ impl Grid {
         let keys = table.plan.keys.iter().zip(names).map(key);
         let first = swept_cells(table).next().map(|cell| &table.cells()[cell].router);
         Grid {
-            several_routers: swept_cells(table).any(|cell| Some(&table.cells()[cell].router) != first),
+            several_routers: swept_cells(table)
+                .any(|cell| Some(&table.cells()[cell].router) != first),
             keys: keys.filter(|key| key.key != MODE && key.values.len() > 1).collect(),
         }
     }

@@ -35,10 +35,8 @@ pub(super) fn draw(about: &str, table: &Table, grid: &Grid, place: usize) -> Res
     let (panels, left_out) = grid.panels(table);
     let (up, along) = grid.sides();
     let heat = Heat::new(table, place, (up, along), &panels);
-    let panel = (
-        SIDE + CELL.0 * along.values.len() as f64 + 30.0,
-        CELL.1 * up.values.len() as f64 + 84.0,
-    );
+    let panel =
+        (SIDE + CELL.0 * along.values.len() as f64 + 30.0, CELL.1 * up.values.len() as f64 + 84.0);
     let columns = if panels.len() > 1 && panel.0 < 560.0 { 2 } else { 1 };
     let lines = panels.len().div_ceil(columns);
     let width = (2.0 * MARGIN + panel.0 * columns as f64).max(660.0);
@@ -48,7 +46,12 @@ pub(super) fn draw(about: &str, table: &Table, grid: &Grid, place: usize) -> Res
         let notes = heat.notes(left_out);
         for (index, note) in notes.iter().enumerate() {
             let at = (MARGIN, 55.0 + 17.0 * index as f64);
-            canvas.text(&canvas.fit(note, SMALL, width - 2.0 * MARGIN)?, at, SMALL, Anchor::LeftTop)?;
+            canvas.text(
+                &canvas.fit(note, SMALL, width - 2.0 * MARGIN)?,
+                at,
+                SMALL,
+                Anchor::LeftTop,
+            )?;
         }
         for (index, group) in panels.iter().enumerate() {
             let (column, line) = (index % columns, index / columns);
@@ -80,13 +83,13 @@ impl<'a> Heat<'a> {
     fn notes(&self, left_out: usize) -> Vec<String> {
         let mut first = vec!["bold frame: best"];
         if self.ties.len() > 1 {
-            first.push("thin frame: not significantly different from it");
+            first.push("thin: not significantly different");
         }
-        first.push("hatched: overloaded, no steady state");
+        first.push("hatched: overloaded");
         let mut notes = vec![first.join("; ")];
         let cells = self.table.cells();
-        if let Some(cell) = (0..cells.len())
-            .find(|cell| self.table.plan.points[cells[*cell].point].is_extra)
+        if let Some(cell) =
+            (0..cells.len()).find(|cell| self.table.plan.points[cells[*cell].point].is_extra)
         {
             let mean = plain(self.table.mean(cell, self.place), &METRICS[self.place]);
             notes.push(format!("baseline, {}: {mean}", cells[cell].router));

@@ -27,14 +27,12 @@ pub(super) fn draw(about: &str, table: &Table, lines: &Lines) -> Result<String> 
     const SIZE: (u32, u32) = (960, 760);
     let (width, height) = (f64::from(SIZE.0), f64::from(SIZE.1));
     canvas::draw(SIZE, |canvas| {
-        let top = head(canvas, width, &format!("By {}", lines.key.name), about, table, lines)?;
+        let top = head(canvas, width, &format!("By {}", lines.key.key), about, table, lines)?;
         let room = (0.5 * width, 0.5 * (height - top));
         for (index, name) in PANELS.iter().enumerate() {
             let place = metric::find(name)?;
-            let corner = (
-                room.0 * (index % 2) as f64 + 84.0,
-                top + room.1 * (index / 2) as f64 + 8.0,
-            );
+            let corner =
+                (room.0 * (index % 2) as f64 + 84.0, top + room.1 * (index / 2) as f64 + 8.0);
             let to = (corner.0 + room.0 - 104.0, corner.1 + room.1 - 66.0);
             panel(canvas, (corner, to), &curves(table, lines, place), (lines, place, false))?;
         }
@@ -74,7 +72,8 @@ fn head(
     canvas.text("×: overloaded, no steady state", (MARGIN, top - 4.0), SMALL, Anchor::LeftTop)?;
     let router = |(index, group): (usize, &Group)| (index, group.label.clone());
     let labels: Vec<(usize, String)> = lines.groups.iter().enumerate().map(router).collect();
-    let keys: Vec<Key<'_>> = labels.iter().map(|(index, label)| Key::Router(*index, label)).collect();
+    let keys: Vec<Key<'_>> =
+        labels.iter().map(|(index, label)| Key::Router(*index, label)).collect();
     legend(canvas, width, top + 16.0, &keys)
 }
 
@@ -113,13 +112,23 @@ fn panel(
     let y = if log { Scale::wide(0.8 * low, 1.1 * high) } else { Scale::from_zero(high) };
     let x = Scale::linear(least, xs().fold(least, f64::max));
     let frame = Frame { from, to, x, y };
-    frame.draw_x(canvas, Some(&lines.key.name))?;
+    frame.draw_x(canvas, Some(axis_title(&lines.key.key)))?;
     let scale = if frame.y.is_log() { ", log scale" } else { "" };
     frame.draw_y(canvas, &format!("{}{scale}", METRICS[place].label))?;
     for (index, curve) in curves.iter().enumerate() {
         draw_curve(canvas, &frame, curve, index)?;
     }
     Ok(())
+}
+
+/// Load in words; other keys as they are written.
+fn axis_title(key: &str) -> &str {
+    match key {
+        "workload.arrival.rate" => "arrivals (session starts) per second",
+        "workload.arrival.concurrency" => "requests in flight",
+        "workload.speedup" => "speed-up of the trace",
+        other => other,
+    }
 }
 
 fn draw_curve(canvas: &Canvas<'_>, frame: &Frame, curve: &[Dot], index: usize) -> Result<()> {

@@ -6,8 +6,8 @@ mod lines;
 mod pareto;
 
 use super::journal::Head;
+use super::text::about;
 use crate::error::Result;
-use crate::report::describe;
 use crate::report::plot::png;
 use crate::report::run_dir::RunDir;
 use crate::sweep::{METRICS, Table, metric};
@@ -42,8 +42,7 @@ pub(super) fn write(dir: &RunDir, head: &Head, table: &Table) -> Result<()> {
 }
 
 fn all(head: &Head, table: &Table) -> Result<Vec<Plot>> {
-    let scenario = head.definition.first_scenario()?;
-    let about = describe(&scenario, head.definition.requests);
+    let about = about(head, &table.plan)?;
     let grid = Grid::of(table);
     let mut plots = Vec::new();
     if grid.has_heat() {
@@ -67,9 +66,8 @@ fn all(head: &Head, table: &Table) -> Result<Vec<Plot>> {
 /// Those of [`HEAT`] that the runs have, and the one that ranks.
 fn shown_metrics(table: &Table) -> Vec<usize> {
     let ranking = table.plan.spec.metric.as_str();
-    let has = |place: &usize| {
-        (0..table.cells().len()).any(|cell| table.mean(cell, *place).is_some())
-    };
+    let has =
+        |place: &usize| (0..table.cells().len()).any(|cell| table.mean(cell, *place).is_some());
     let wanted = HEAT.iter().copied().filter(|name| *name != ranking).chain([ranking]);
     wanted.filter_map(|name| metric::find(name).ok()).filter(has).collect()
 }

@@ -48,7 +48,8 @@ pub(super) fn draw(about: &str, table: &Table, grid: &Grid) -> Result<String> {
             let at = frame.at(dot.at);
             if dot.steady { marker(canvas, at, dot.router)? } else { cross(canvas, at)? }
         }
-        name_front(canvas, &frame, &dots, &|cell| grid.name(table, cell))
+        let lower = METRICS[y].better == Better::Lower;
+        name_front(canvas, &frame, &dots, &|cell| grid.name(table, cell), lower)
     })
 }
 
@@ -72,10 +73,7 @@ fn dots(table: &Table, routers: &[&str], x: usize, y: usize) -> Vec<Dot> {
         Some(Dot {
             cell,
             router: routers.iter().position(|name| name == router)?,
-            at: (
-                table.mean(cell, x)? * METRICS[x].scale,
-                table.mean(cell, y)? * METRICS[y].scale,
-            ),
+            at: (table.mean(cell, x)? * METRICS[x].scale, table.mean(cell, y)? * METRICS[y].scale),
             steady: table.is_steady(cell),
             on_front: false,
         })
@@ -106,7 +104,11 @@ fn frame(dots: &[Dot], top: f64, height: f64) -> Frame {
         ((low - edge).max(0.0), high + edge)
     };
     let scale = |(low, high): (f64, f64)| {
-        if high > 20.0 * low.max(1e-3) { Scale::wide(low.max(1e-3), high) } else { Scale::linear(low, high) }
+        if high > 20.0 * low.max(1e-3) {
+            Scale::wide(low.max(1e-3), high)
+        } else {
+            Scale::linear(low, high)
+        }
     };
     Frame {
         from: (90.0, top),
@@ -128,7 +130,10 @@ fn name_front(
     frame: &Frame,
     dots: &[Dot],
     name: &dyn Fn(usize) -> String,
+    lower: bool,
 ) -> Result<()> {
+    // On the side where no other cell can be.
+    let dy = if lower { 11.0 } else { -11.0 };
     let front: Vec<&Dot> = dots.iter().filter(|dot| dot.on_front).collect();
     let every = front.len().div_ceil(NAMED).max(1);
     for dot in front.iter().step_by(every) {
@@ -136,8 +141,8 @@ fn name_front(
         let text = canvas.fit(&name(dot.cell), SMALL, 260.0)?;
         let right = x + 12.0 + canvas.text_width(&text, SMALL)? > frame.to.0;
         let (at, anchor) = match right {
-            true => ((x - 9.0, y - 9.0), Anchor::RightMiddle),
-            false => ((x + 9.0, y - 9.0), Anchor::LeftMiddle),
+            true => ((x - 7.0, y + dy), Anchor::RightMiddle),
+            false => ((x + 7.0, y + dy), Anchor::LeftMiddle),
         };
         canvas.text(&text, at, SMALL, anchor)?;
     }
