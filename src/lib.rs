@@ -5,6 +5,7 @@
 pub mod cache;
 pub mod compare;
 pub mod error;
+pub mod hash;
 pub mod inspect;
 pub mod metrics;
 pub mod prompt;

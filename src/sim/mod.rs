@@ -9,9 +9,11 @@ pub mod event;
 pub mod latency;
 pub mod queue;
 pub mod setup;
+pub mod sink;
 pub mod worker;
 
 pub use setup::Setup;
+pub use sink::{Control, DecisionView, NoSink, Sink};
 
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
@@ -20,7 +22,7 @@ use crate::prompt::{BlockRun, CacheEvent, block_runs};
 use crate::request::{Request, RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
-use crate::router::{Decision, Frontend, RouteRequest};
+use crate::router::{Frontend, RouteRequest};
 use crate::units::Nanos;
 use crate::workload::Source;
 use ceiling::Ceiling;
@@ -29,69 +31,11 @@ use latency::LatencyModel;
 use queue::EventQueue;
 use rand::RngExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use worker::{Sequence, Worker};
 
 /// Nothing happens later, so that times can be added up without fear: 2^62 ns.
 const LAST_INSTANT: Nanos = Nanos(1 << 62);
-
-/// Between a run and whoever watches it: progress one way, a request to stop the other.
-#[derive(Debug, Default)]
-pub struct Control {
-    /// Requests that have ended.
-    pub done: AtomicU64,
-    /// Set to end the run now, with what it has.
-    pub stop: AtomicBool,
-}
-
-/// A decision as the simulation saw it.
-pub struct DecisionView<'a> {
-    /// Which request.
-    pub request: &'a RequestRecord,
-    /// Full blocks of its prompt.
-    pub prompt_blocks: u32,
-    /// What the router decided, and why.
-    pub decision: &'a Decision,
-    /// Leading prompt blocks each worker truly held.
-    pub truth: &'a [u32],
-}
-
-/// Takes a run's rows as they come.
-pub trait Sink {
-    /// Whether [`Sink::decision`] wants explanations; they cost time.
-    fn wants_decisions(&self) -> bool {
-        false
-    }
-
-    /// A decision was taken.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    fn decision(&mut self, _decision: &DecisionView) -> Result<()> {
-        Ok(())
-    }
-
-    /// A request ended.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    fn request(&mut self, _record: &RequestRecord) -> Result<()> {
-        Ok(())
-    }
-
-    /// The run has ended; nothing follows.
-    ///
-    /// # Errors
-    /// Where what was buffered cannot be written.
-    fn finish(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// A sink that keeps nothing.
-pub struct NoSink;
-
-impl Sink for NoSink {}
 
 /// Runs one router over one workload.
 ///
@@ -130,7 +74,9 @@ struct Simulation<'a> {
     overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
+    /// By routers, by the sink, or by both.
     events_wanted: bool,
+    sink_wants_events: bool,
     event_loss: Rng,
     ceiling: Ceiling,
     recorder: Recorder,
@@ -154,6 +100,7 @@ impl<'a> Simulation<'a> {
         let routers = setup.frontends();
         let needs = routers[0].needs();
         let caches = setup.caches(needs.shared_cache);
+        let sink_wants_events = sink.wants_cache_events();
         Simulation {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
@@ -167,7 +114,8 @@ impl<'a> Simulation<'a> {
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
-            events_wanted: needs.index == crate::router::IndexSource::Events,
+            events_wanted: sink_wants_events || needs.index == crate::router::IndexSource::Events,
+            sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
             recorder: setup.recorder(),
@@ -362,7 +310,7 @@ impl<'a> Simulation<'a> {
         }
         report.finished.clear();
         self.workers[worker].report = report;
-        self.publish(worker);
+        self.publish(worker)?;
         if self.workers[worker].has_work() {
             self.wake(worker);
         }
@@ -373,11 +321,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Sends the KV events of the step that has just ended on their way.
-    fn publish(&mut self, worker: usize) {
+    fn publish(&mut self, worker: usize) -> Result<()> {
         if self.pending_events[worker].is_empty() {
-            return;
+            return Ok(());
         }
         let mut events = std::mem::take(&mut self.pending_events[worker]);
+        if self.sink_wants_events {
+            self.sink.cache_events(worker as u32, self.now, &events)?;
+        }
         let spec = &self.setup.scenario.router;
         let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
         if lost {
@@ -387,10 +338,11 @@ impl<'a> Simulation<'a> {
         } else {
             let at = self.now + spec.event_delay;
             self.queue.push(at, Event::KvEvents { worker: worker as u32, events });
-            return;
+            return Ok(());
         }
         events.clear();
         self.pending_events[worker] = events;
+        Ok(())
     }
 
     fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {

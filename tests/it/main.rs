@@ -15,3 +15,4 @@ mod report;
 mod support;
 mod support_queue;
 mod traces;
+mod vllm;
