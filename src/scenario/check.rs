@@ -9,6 +9,9 @@ type Check = std::result::Result<(), String>;
 /// Longest prompt, output or block length, tokens.
 const MAX_TOKENS: f64 = 2_147_483_647.0;
 
+/// A hundred years.
+const MAX_SECONDS: f64 = 3_155_760_000.0;
+
 pub(super) fn check(scenario: &Scenario) -> Check {
     between("seeds", f64::from(scenario.seeds), 1.0, 10_000.0)?;
     if let Some(text) = &scenario.slo {

@@ -4,6 +4,7 @@
 //! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
 
 pub mod ceiling;
+mod conserve;
 pub mod event;
 pub mod latency;
 pub mod queue;
@@ -32,6 +33,9 @@ use rand::RngExt;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use worker::{Sequence, Worker};
+
+/// Nothing happens later, so that times can be added up without fear: 2^62 ns.
+const LAST_INSTANT: Nanos = Nanos(1 << 62);
 
 /// Runs one router over one workload.
 ///
@@ -76,6 +80,11 @@ struct Simulation<'a> {
     event_loss: Rng,
     ceiling: Ceiling,
     recorder: Recorder,
+    /// When a request last arrived or a step last began or ended: KV events still on their way then
+    /// make no run longer.
+    active: Nanos,
+    /// Checks of conservation so far, to sample them.
+    steps: u64,
     sink: &'a mut dyn Sink,
     control: &'a Control,
 }
@@ -110,6 +119,8 @@ impl<'a> Simulation<'a> {
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
             recorder: setup.recorder(),
+            active: Nanos::ZERO,
+            steps: 0,
             routers,
             setup,
             sink,
@@ -124,12 +135,12 @@ impl<'a> Simulation<'a> {
             match (arrival, self.queue.peek()) {
                 (None, None) => break,
                 (Some(next), event) if event.is_none_or(|event| next < event) => {
-                    self.advance(next.0);
+                    self.advance(next.0)?;
                     self.arrive()?;
                 }
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
-                    self.advance(at);
+                    self.advance(at)?;
                     self.happen(event)?;
                 }
             }
@@ -137,22 +148,41 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    fn advance(&mut self, to: Nanos) {
+    fn advance(&mut self, to: Nanos) -> Result<()> {
         debug_assert!(to >= self.now, "the clock went back from {} to {to}", self.now);
+        self.on_clock(to)?;
         self.now = to;
+        Ok(())
+    }
+
+    /// Refuses a time that comes after [`LAST_INSTANT`].
+    fn on_clock(&self, to: Nanos) -> Result<()> {
+        if to <= LAST_INSTANT {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "the simulation passes {:.0} years, as far as its clock goes, after {}; \
+             shorten the pauses or steps, or raise the rate",
+            LAST_INSTANT.as_secs_f64() / (365.25 * 86_400.0),
+            self.now
+        )))
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
+        if !matches!(event, Event::KvEvents { .. }) {
+            self.active = self.now;
+        }
         match event {
             Event::StepEnd { worker } => self.end_step(worker as usize)?,
             Event::KvEvents { worker, events } => self.deliver(worker, &events),
-            Event::StepBegin { worker } => self.begin_step(worker as usize),
+            Event::StepBegin { worker } => self.begin_step(worker as usize)?,
         }
         Ok(())
     }
 
     fn arrive(&mut self) -> Result<()> {
         let request = self.source.take()?;
+        self.active = self.now;
         let runs: Arc<[BlockRun]> =
             block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
         let mut record = new_record(&request);
@@ -223,7 +253,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn begin_step(&mut self, worker: usize) {
+    fn begin_step(&mut self, worker: usize) -> Result<()> {
         self.woken[worker] = false;
         let cache = self.cache_of(worker);
         let cache_number = cache as u32;
@@ -236,16 +266,19 @@ impl<'a> Simulation<'a> {
             }
         }
         self.record_step(worker);
+        self.check_conservation(worker);
         let Some(duration) = duration else {
             if self.workers[worker].has_work() {
                 self.stalled.push(worker as u32);
             }
-            return;
+            return Ok(());
         };
         let end = self.now + duration;
+        self.on_clock(end)?;
         let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
         self.recorder.busy(worker, self.now, end, state);
         self.queue.push(end, Event::StepEnd { worker: worker as u32 });
+        Ok(())
     }
 
     fn record_step(&mut self, worker: usize) {
@@ -265,6 +298,7 @@ impl<'a> Simulation<'a> {
     fn end_step(&mut self, worker: usize) -> Result<()> {
         let cache = self.cache_of(worker);
         self.workers[worker].end_step(self.now, &mut self.caches[cache]);
+        self.check_conservation(worker);
         let mut report = std::mem::take(&mut self.workers[worker].report);
         report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
         for id in &report.first_tokens {
@@ -343,7 +377,7 @@ impl<'a> Simulation<'a> {
         self.sink.finish()?;
         let evicted: Vec<u64> = self.caches.iter().map(BlockCache::evicted).collect();
         let Setup { mode, seed, .. } = self.setup;
-        Ok(self.recorder.finish(mode, *seed, self.now, &evicted))
+        Ok(self.recorder.finish(mode, *seed, self.active, &evicted))
     }
 }
 

@@ -48,6 +48,24 @@ fn generated(workload: &WorkloadSpec) -> Check {
                 .into(),
         );
     }
+    within_time(workload)
+}
+
+/// A steady rate so low that the requests would outlast the clock.
+fn within_time(workload: &WorkloadSpec) -> Check {
+    let rate = match workload.arrival {
+        Some(
+            ArrivalSpec::Constant { rate }
+            | ArrivalSpec::Poisson { rate }
+            | ArrivalSpec::Gamma { rate, .. },
+        ) => rate,
+        _ => return Ok(()),
+    };
+    if workload.requests.unwrap_or(1) as f64 / rate > MAX_SECONDS {
+        return Err(format!(
+            "workload.arrival.rate = {rate:e} would spread the requests over more than 100 years; raise it"
+        ));
+    }
     Ok(())
 }
 
