@@ -72,3 +72,19 @@ fn a_bundled_workload_at_three_times_its_rate_is_called_overloaded() {
         assert!(replay(&hasty, mode, 42).0.overloaded, "{mode}");
     });
 }
+
+/// As when long recorded conversations all begin within minutes: the slope over the whole run is
+/// negative, and still the latencies of most requests are those of the queue alone.
+#[test]
+fn a_queue_that_grew_and_shrank_again_is_called_overloaded() {
+    let rush = (0..2000).map(|id| (id, Nanos(id * 5_000_000)));
+    let stragglers = (2000..2200).map(|id| (id, Nanos((id - 1999) * 60_000_000_000)));
+    let requests = rush
+        .chain(stragglers)
+        .map(|(id, at)| request(id, at, vec![Segment { content: id, tokens: 12_000 }], 20));
+    let scenario = scenario("diverse", &["cluster.workers=1"]);
+    let setup = Setup::new(&scenario, "round-robin", 1).unwrap();
+    let source = Box::new(ListSource(requests.collect()));
+    let summary = run(&setup, source, &mut NoSink, &Control::default()).unwrap().summary;
+    assert!(summary.overloaded, "median queue time {} ms", summary.queue_time.p50);
+}
