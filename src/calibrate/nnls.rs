@@ -58,7 +58,12 @@ fn descend(gram: &[Vec<f64>], right: &[f64], x: &mut [f64], free: &mut Vec<usize
             return true;
         }
         let fixed = |j: &usize| x[*j] <= 1e-14;
-        free.iter().filter(|j| fixed(j)).copied().collect::<Vec<_>>().iter().for_each(|j| x[*j] = 0.0);
+        free.iter()
+            .filter(|j| fixed(j))
+            .copied()
+            .collect::<Vec<_>>()
+            .iter()
+            .for_each(|j| x[*j] = 0.0);
         free.retain(|j| x[*j] > 0.0);
     }
 }

@@ -118,7 +118,8 @@ fn row(layout: Layout, fields: &[&str]) -> std::result::Result<Option<Row>, Stri
         Layout::Steps => {
             let (requests, tokens, decoding) = (count(0)?, count(1)?, count(2)?);
             add_chunks(&mut shape, requests, tokens)?;
-            add_decodes(&mut shape, decoding, 0)?;
+            // Not `BatchShape::decode`: no context is known, not even that of one token.
+            shape.decode_seqs = decoding.into();
             (time(layout, 3, fields[3])?, Source::Engine)
         }
         Layout::Prefill => {
@@ -153,7 +154,11 @@ fn row(layout: Layout, fields: &[&str]) -> std::result::Result<Option<Row>, Stri
 }
 
 /// `tokens` in `requests` chunks as equal as they can be.
-fn add_chunks(shape: &mut BatchShape, requests: u32, tokens: u32) -> std::result::Result<(), String> {
+fn add_chunks(
+    shape: &mut BatchShape,
+    requests: u32,
+    tokens: u32,
+) -> std::result::Result<(), String> {
     if tokens > 0 && requests == 0 || requests > tokens {
         return Err(format!(
             "{tokens} prefill tokens in {requests} requests cannot be: a request has one or more"
@@ -166,7 +171,11 @@ fn add_chunks(shape: &mut BatchShape, requests: u32, tokens: u32) -> std::result
 }
 
 /// `sequences` that decode on `context` tokens each; the shape counts the new token too.
-fn add_decodes(shape: &mut BatchShape, sequences: u32, context: u32) -> std::result::Result<(), String> {
+fn add_decodes(
+    shape: &mut BatchShape,
+    sequences: u32,
+    context: u32,
+) -> std::result::Result<(), String> {
     let context = context.checked_add(1).ok_or("context is too large")?;
     (0..sequences).for_each(|_| shape.decode(context));
     Ok(())
@@ -184,11 +193,7 @@ fn short(text: &str) -> String {
 fn count(layout: Layout, at: usize, text: &str) -> std::result::Result<u32, String> {
     const MOST: u32 = 1 << 24;
     text.parse().ok().filter(|count| *count <= MOST).ok_or_else(|| {
-        format!(
-            "{} = \"{}\" must be a whole number, 0 to {MOST}",
-            name(layout, at),
-            short(text)
-        )
+        format!("{} = \"{}\" must be a whole number, 0 to {MOST}", name(layout, at), short(text))
     })
 }
 

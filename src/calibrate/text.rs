@@ -11,7 +11,11 @@ pub fn report(name: &str, fit: &Fit) -> String {
         ("step_ms", spec.step_ms, "every step"),
         ("prefill_step_ms", spec.prefill_step_ms, "every step with prefill, on top"),
         ("prefill_token_ms", spec.prefill_token_ms, "per prefill token"),
-        ("prefill_attention_ms", spec.prefill_attention_ms, "per prefill token and token before it"),
+        (
+            "prefill_attention_ms",
+            spec.prefill_attention_ms,
+            "per prefill token and token before it",
+        ),
         ("decode_seq_ms", spec.decode_seq_ms, "per decoding sequence"),
         ("decode_context_ms", spec.decode_context_ms, "per token of their contexts"),
     ];
@@ -20,11 +24,15 @@ pub fn report(name: &str, fit: &Fit) -> String {
     }
     if spec.prefill_free_tokens > 0 {
         let free = spec.prefill_free_tokens;
-        let _ = writeln!(text, "  prefill_free_tokens   {free:>12}  prefill tokens that cost nothing");
+        let _ =
+            writeln!(text, "  prefill_free_tokens   {free:>12}  prefill tokens that cost nothing");
     }
     if fit.between_steps_ms > 0.0 {
         let between = significant(fit.between_steps_ms);
-        let _ = writeln!(text, "  of step_ms, {between} ms pass between steps, where only clients see them");
+        let _ = writeln!(
+            text,
+            "  of step_ms, {between} ms pass between steps, where only clients see them"
+        );
     }
     let _ = writeln!(text, "  R² of the fitted rows {:>12.4}\n", fit.r2);
     let _ = writeln!(text, "  relative error, %        rows     p50     p90     max");

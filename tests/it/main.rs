@@ -4,6 +4,7 @@
 mod bad_traces;
 mod calibrate;
 mod oracle;
+mod presets;
 mod report;
 mod support;
 mod traces;

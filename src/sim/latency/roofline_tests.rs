@@ -68,7 +68,10 @@ fn the_reduced_coefficients_of_the_reference_come_out() {
             assert!((ours / theirs - 1.0).abs() < 0.02, "{ours}, reference {theirs}: {spec:?}");
         };
         close(spec.compute_ms(&prefill(1, 0)), token);
-        close(spec.compute_ms(&prefill(1, 1001)) - spec.compute_ms(&prefill(1, 1)), 1e3 * attention);
+        close(
+            spec.compute_ms(&prefill(1, 1001)) - spec.compute_ms(&prefill(1, 1)),
+            1e3 * attention,
+        );
         close(2.0 * spec.memory_ms(&decode(1, 1)) - spec.memory_ms(&decode(1, 2)), weights);
         close(spec.memory_ms(&decode(1, 1001)) - spec.memory_ms(&decode(1, 1)), 1e3 * kv);
         close(spec.memory_ms(&decode(64, 2048)), decode_64);
