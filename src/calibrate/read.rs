@@ -132,25 +132,34 @@ fn row(layout: Layout, fields: &[&str]) -> std::result::Result<Option<Row>, Stri
         }
         Layout::Table => {
             let (new, context, batch) = (count(0)?, count(1)?, count(2)?);
-            match fields[4] {
-                "prefill" => shape.prefill(context, new),
-                "decode" => add_decodes(&mut shape, batch, context)?,
-                "mixed" => {
-                    shape.prefill(0, new);
-                    add_decodes(&mut shape, batch, context)?;
-                }
-                other => {
-                    return Err(format!(
-                        "kind = \"{}\" must be prefill, decode or mixed",
-                        short(other)
-                    ));
-                }
-            }
+            shape = table_step(fields[4], new, context, batch)?;
             (time(layout, 3, fields[3])?, Source::Engine)
         }
     };
     let is_empty = shape.prefill_tokens == 0 && shape.decode_seqs == 0;
     Ok((!is_empty).then_some(Row { shape, ms, source }))
+}
+
+/// A step of a step table.
+fn table_step(
+    kind: &str,
+    new: u32,
+    context: u32,
+    batch: u32,
+) -> std::result::Result<BatchShape, String> {
+    let mut shape = BatchShape::default();
+    match kind {
+        "prefill" => shape.prefill(context, new),
+        "decode" => add_decodes(&mut shape, batch, context)?,
+        "mixed" => {
+            shape.prefill(0, new);
+            add_decodes(&mut shape, batch, context)?;
+        }
+        other => {
+            return Err(format!("kind = \"{}\" must be prefill, decode or mixed", short(other)));
+        }
+    }
+    Ok(shape)
 }
 
 /// `tokens` in `requests` chunks as equal as they can be.
@@ -177,7 +186,8 @@ fn add_decodes(
     context: u32,
 ) -> std::result::Result<(), String> {
     let context = context.checked_add(1).ok_or("context is too large")?;
-    (0..sequences).for_each(|_| shape.decode(context));
+    shape.decode_seqs += u64::from(sequences);
+    shape.decode_context += u64::from(sequences) * u64::from(context);
     Ok(())
 }
 

@@ -40,15 +40,16 @@ fn describe(text: &mut String, preset: &Preset) -> std::fmt::Result {
     Ok(())
 }
 
-/// Breaks a line between words; what follows the first line is indented further.
+/// Breaks a line between words, but not before a percent sign; what follows the first line is
+/// indented further.
 fn wrap(text: &mut String, line: &str) -> std::fmt::Result {
     let mut shown = String::from(" ");
-    for word in line.split(' ') {
+    for word in line.replace(" %", "\u{a0}%").split(' ') {
         if shown.chars().count() + 1 + word.chars().count() > WIDTH {
             writeln!(text, "{shown}")?;
             shown = "   ".into();
         }
-        write!(shown, " {word}")?;
+        write!(shown, " {}", word.replace('\u{a0}', " "))?;
     }
     writeln!(text, "{shown}")
 }

@@ -1,4 +1,5 @@
-//! Error of a fitted latency model over the measured time of a step.
+//! Error of a fitted latency model over the fitted time of a step: over the measured time, scatter
+//! alone would look like a slope.
 
 use super::axis::{Frame, Scale};
 use super::canvas::{self, Canvas};
@@ -38,7 +39,7 @@ fn percent(point: &Point) -> f64 {
 }
 
 fn draw_points(canvas: &Canvas<'_>, top: f64, points: &[Point]) -> Result<()> {
-    let times = || points.iter().map(|point| point.measured);
+    let times = || points.iter().map(|point| point.fitted);
     let low = times().min_by(f64::total_cmp).unwrap_or(1.0);
     let high = times().max_by(f64::total_cmp).unwrap_or(1.0);
     let errors = points.iter().map(|point| percent(point).abs());
@@ -50,11 +51,11 @@ fn draw_points(canvas: &Canvas<'_>, top: f64, points: &[Point]) -> Result<()> {
         y: Scale::linear(-most, most),
     };
     let scale = if frame.x.is_log() { ", log scale" } else { "" };
-    frame.draw_x(canvas, Some(&format!("measured time of a step (ms{scale})")))?;
+    frame.draw_x(canvas, Some(&format!("fitted time of a step (ms{scale})")))?;
     frame.draw_y(canvas, "fitted − measured (% of measured)")?;
     canvas.dashed(&[frame.at((low, 0.0)), frame.at((high, 0.0))], canvas::INK, 1.0)?;
     for point in points {
-        let at = frame.at((point.measured, percent(point).clamp(-most, most)));
+        let at = frame.at((point.fitted, percent(point).clamp(-most, most)));
         marker(canvas, at, series(point))?;
     }
     Ok(())
