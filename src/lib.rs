@@ -6,6 +6,7 @@ pub mod cache;
 pub mod calibrate;
 pub mod compare;
 pub mod error;
+pub mod hash;
 pub mod inspect;
 pub mod metrics;
 pub mod prompt;

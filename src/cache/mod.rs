@@ -297,6 +297,11 @@ impl BlockCache {
         let blank = self.blank.len() as u32 + self.capacity - self.blocks.len() as u32;
         (used, cached, blank)
     }
+
+    /// How often blocks are held, all leases together.
+    pub fn references(&self) -> u64 {
+        self.blocks.iter().map(|block| u64::from(block.refs)).sum()
+    }
 }
 
 impl Lease {

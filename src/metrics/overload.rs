@@ -3,8 +3,9 @@
 //! The rule: fit queue time against arrival time by least squares over all admitted requests. In a
 //! stable system the slope is about 0; at load ρ > 1 the queue time grows by ρ − 1 (fluid limit) for
 //! every second of arrivals. A run is called overloaded when the slope exceeds [`SLOPE`] and there
-//! were at least [`LEAST_REQUESTS`] requests. Checked by test: M/M/1 at load 0.9 and 1.1. Closed
-//! loops bound their own queue and are never called overloaded by it.
+//! were at least [`LEAST_REQUESTS`] requests. Checked by test with 2,500 requests of an M/M/1 queue:
+//! 0 of 100 seeds are flagged at load 0.9, 98 of 100 at load 1.1. Closed loops bound their own queue
+//! and are never called overloaded by it; requests that all arrive at one instant have no slope.
 
 use crate::units::Nanos;
 

@@ -20,7 +20,7 @@ pub struct RunOutput {
     pub workers: Vec<WorkerTotals>,
     /// TTFT of every completed request, milliseconds, in order of completion.
     pub ttft_ms: Vec<f64>,
-    /// Time of the last event.
+    /// Time of the last arrival or end of a step.
     pub end: Nanos,
 }
 
@@ -161,7 +161,7 @@ impl Recorder {
         worker.hit_tokens += u64::from(record.hit_tokens);
     }
 
-    /// The summary. `end` is the time of the last event; `evicted` blocks per cache.
+    /// The summary. `end` is the time of the last arrival or end of a step; `evicted` blocks per cache.
     pub fn finish(mut self, router: &str, seed: u64, end: Nanos, evicted: &[u64]) -> RunOutput {
         let duration_s = end.saturating_sub(self.first_arrival.unwrap_or(end)).as_secs_f64();
         if evicted.len() == self.workers.len() {

@@ -10,7 +10,6 @@ use crate::error::{Error, Result};
 use crate::metrics::recorder::RunOutput;
 use crate::metrics::summary::Summary;
 use crate::request::RequestRecord;
-use crate::router;
 use crate::sim::{DecisionView, Setup, Sink};
 use std::fs::{self, File};
 use std::io::{self, Write};
@@ -54,15 +53,15 @@ impl RunRows {
     fn record(&self, view: &DecisionView) -> DecisionRecord {
         let decision = view.decision;
         let explanation = decision.explanation.as_ref();
-        let candidates = explanation.map_or(&[][..], |why| &why.candidates);
-        let candidate = |(worker, candidate): &(u32, router::Candidate)| Candidate {
+        let considered = explanation.into_iter().flat_map(|why| &why.candidates);
+        let candidates = considered.map(|(worker, candidate)| Candidate {
             worker: worker + 1,
             believed_overlap_blocks: decision.believed.get(*worker as usize).copied(),
             true_overlap_blocks: view.truth[*worker as usize],
             terms: candidate.terms.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
             load: candidate.load,
             score: candidate.score,
-        };
+        });
         let request = view.request;
         DecisionRecord {
             router: self.router.clone(),
@@ -76,7 +75,7 @@ impl RunRows {
             tie: explanation.map_or(1, |why| why.ties.max(1)),
             lower_is_better: explanation.is_some_and(|why| why.lower_wins),
             cost: f64::from(request.best_overlap_blocks - request.overlap_blocks),
-            candidates: candidates.iter().map(candidate).collect(),
+            candidates: candidates.collect(),
         }
     }
 }

@@ -102,6 +102,8 @@ pub enum TraceFormat {
     Weka,
     /// ShareGPT JSON: conversations as text.
     Sharegpt,
+    /// Recordings as JSONL: prompt_ids, output_ids, and arrival (s), timestamp (ms) or neither.
+    Tokens,
 }
 
 /// When sessions start. Rates are sessions per second (a single request is a session of one turn).

@@ -4,22 +4,25 @@
 //! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
 
 pub mod ceiling;
+mod conserve;
 pub mod event;
 pub mod latency;
 pub mod queue;
 pub mod setup;
+pub mod sink;
 pub mod worker;
 
 pub use setup::Setup;
+pub use sink::{Control, DecisionView, NoSink, Sink};
 
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::{Recorder, RunOutput};
 use crate::prompt::{BlockRun, CacheEvent, block_runs};
-use crate::request::{Request, RequestRecord, Status};
+use crate::request::{RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
-use crate::router::{Decision, Frontend, RouteRequest};
+use crate::router::{Frontend, RouteRequest};
 use crate::units::Nanos;
 use crate::workload::Source;
 use ceiling::Ceiling;
@@ -28,66 +31,11 @@ use latency::LatencyModel;
 use queue::EventQueue;
 use rand::RngExt;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::Ordering;
 use worker::{Sequence, Worker};
 
-/// Between a run and whoever watches it: progress one way, a request to stop the other.
-#[derive(Debug, Default)]
-pub struct Control {
-    /// Requests that have ended.
-    pub done: AtomicU64,
-    /// Set to end the run now, with what it has.
-    pub stop: AtomicBool,
-}
-
-/// A decision as the simulation saw it.
-pub struct DecisionView<'a> {
-    /// Which request.
-    pub request: &'a RequestRecord,
-    /// Full blocks of its prompt.
-    pub prompt_blocks: u32,
-    /// What the router decided, and why.
-    pub decision: &'a Decision,
-    /// Leading prompt blocks each worker truly held.
-    pub truth: &'a [u32],
-}
-
-/// Takes a run's rows as they come.
-pub trait Sink {
-    /// Whether [`Sink::decision`] wants explanations; they cost time.
-    fn wants_decisions(&self) -> bool {
-        false
-    }
-
-    /// A decision was taken.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    fn decision(&mut self, _decision: &DecisionView) -> Result<()> {
-        Ok(())
-    }
-
-    /// A request ended.
-    ///
-    /// # Errors
-    /// Where it cannot be written.
-    fn request(&mut self, _record: &RequestRecord) -> Result<()> {
-        Ok(())
-    }
-
-    /// The run has ended; nothing follows.
-    ///
-    /// # Errors
-    /// Where what was buffered cannot be written.
-    fn finish(&mut self) -> Result<()> {
-        Ok(())
-    }
-}
-
-/// A sink that keeps nothing.
-pub struct NoSink;
-
-impl Sink for NoSink {}
+/// Nothing happens later, so that times can be added up without fear: 2^62 ns.
+const LAST_INSTANT: Nanos = Nanos(1 << 62);
 
 /// Runs one router over one workload.
 ///
@@ -126,10 +74,17 @@ struct Simulation<'a> {
     overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
+    /// By routers, by the sink, or by both.
     events_wanted: bool,
+    sink_wants_events: bool,
     event_loss: Rng,
     ceiling: Ceiling,
     recorder: Recorder,
+    /// When a request last arrived or a step last began or ended: KV events still on their way then
+    /// make no run longer.
+    active: Nanos,
+    /// Checks of conservation so far, to sample them.
+    steps: u64,
     sink: &'a mut dyn Sink,
     control: &'a Control,
 }
@@ -145,6 +100,7 @@ impl<'a> Simulation<'a> {
         let routers = setup.frontends();
         let needs = routers[0].needs();
         let caches = setup.caches(needs.shared_cache);
+        let sink_wants_events = sink.wants_cache_events();
         Simulation {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
@@ -158,10 +114,13 @@ impl<'a> Simulation<'a> {
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
-            events_wanted: needs.index == crate::router::IndexSource::Events,
+            events_wanted: sink_wants_events || needs.index == crate::router::IndexSource::Events,
+            sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
             recorder: setup.recorder(),
+            active: Nanos::ZERO,
+            steps: 0,
             routers,
             setup,
             sink,
@@ -176,12 +135,12 @@ impl<'a> Simulation<'a> {
             match (arrival, self.queue.peek()) {
                 (None, None) => break,
                 (Some(next), event) if event.is_none_or(|event| next < event) => {
-                    self.advance(next.0);
+                    self.advance(next.0)?;
                     self.arrive()?;
                 }
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
-                    self.advance(at);
+                    self.advance(at)?;
                     self.happen(event)?;
                 }
             }
@@ -189,25 +148,44 @@ impl<'a> Simulation<'a> {
         Ok(())
     }
 
-    fn advance(&mut self, to: Nanos) {
+    fn advance(&mut self, to: Nanos) -> Result<()> {
         debug_assert!(to >= self.now, "the clock went back from {} to {to}", self.now);
+        self.on_clock(to)?;
         self.now = to;
+        Ok(())
+    }
+
+    /// Refuses a time that comes after [`LAST_INSTANT`].
+    fn on_clock(&self, to: Nanos) -> Result<()> {
+        if to <= LAST_INSTANT {
+            return Ok(());
+        }
+        Err(Error::input(format!(
+            "the simulation passes {:.0} years, as far as its clock goes, after {}; \
+             shorten the pauses or steps, or raise the rate",
+            LAST_INSTANT.as_secs_f64() / (365.25 * 86_400.0),
+            self.now
+        )))
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
+        if !matches!(event, Event::KvEvents { .. }) {
+            self.active = self.now;
+        }
         match event {
             Event::StepEnd { worker } => self.end_step(worker as usize)?,
             Event::KvEvents { worker, events } => self.deliver(worker, &events),
-            Event::StepBegin { worker } => self.begin_step(worker as usize),
+            Event::StepBegin { worker } => self.begin_step(worker as usize)?,
         }
         Ok(())
     }
 
     fn arrive(&mut self) -> Result<()> {
         let request = self.source.take()?;
+        self.active = self.now;
         let runs: Arc<[BlockRun]> =
             block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
-        let mut record = new_record(&request);
+        let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);
         if !self.setup.fits(request.prompt_tokens, request.output_tokens) {
             record.status = Status::Rejected;
@@ -275,7 +253,7 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn begin_step(&mut self, worker: usize) {
+    fn begin_step(&mut self, worker: usize) -> Result<()> {
         self.woken[worker] = false;
         let cache = self.cache_of(worker);
         let cache_number = cache as u32;
@@ -288,16 +266,19 @@ impl<'a> Simulation<'a> {
             }
         }
         self.record_step(worker);
+        self.check_conservation(worker);
         let Some(duration) = duration else {
             if self.workers[worker].has_work() {
                 self.stalled.push(worker as u32);
             }
-            return;
+            return Ok(());
         };
         let end = self.now + duration;
+        self.on_clock(end)?;
         let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
         self.recorder.busy(worker, self.now, end, state);
         self.queue.push(end, Event::StepEnd { worker: worker as u32 });
+        Ok(())
     }
 
     fn record_step(&mut self, worker: usize) {
@@ -317,6 +298,7 @@ impl<'a> Simulation<'a> {
     fn end_step(&mut self, worker: usize) -> Result<()> {
         let cache = self.cache_of(worker);
         self.workers[worker].end_step(self.now, &mut self.caches[cache]);
+        self.check_conservation(worker);
         let mut report = std::mem::take(&mut self.workers[worker].report);
         report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
         for id in &report.first_tokens {
@@ -328,7 +310,7 @@ impl<'a> Simulation<'a> {
         }
         report.finished.clear();
         self.workers[worker].report = report;
-        self.publish(worker);
+        self.publish(worker)?;
         if self.workers[worker].has_work() {
             self.wake(worker);
         }
@@ -339,11 +321,14 @@ impl<'a> Simulation<'a> {
     }
 
     /// Sends the KV events of the step that has just ended on their way.
-    fn publish(&mut self, worker: usize) {
+    fn publish(&mut self, worker: usize) -> Result<()> {
         if self.pending_events[worker].is_empty() {
-            return;
+            return Ok(());
         }
         let mut events = std::mem::take(&mut self.pending_events[worker]);
+        if self.sink_wants_events {
+            self.sink.cache_events(worker as u32, self.now, &events)?;
+        }
         let spec = &self.setup.scenario.router;
         let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
         if lost {
@@ -353,10 +338,11 @@ impl<'a> Simulation<'a> {
         } else {
             let at = self.now + spec.event_delay;
             self.queue.push(at, Event::KvEvents { worker: worker as u32, events });
-            return;
+            return Ok(());
         }
         events.clear();
         self.pending_events[worker] = events;
+        Ok(())
     }
 
     fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
@@ -391,7 +377,7 @@ impl<'a> Simulation<'a> {
         self.sink.finish()?;
         let evicted: Vec<u64> = self.caches.iter().map(BlockCache::evicted).collect();
         let Setup { mode, seed, .. } = self.setup;
-        Ok(self.recorder.finish(mode, *seed, self.now, &evicted))
+        Ok(self.recorder.finish(mode, *seed, self.active, &evicted))
     }
 }
 
@@ -404,26 +390,4 @@ fn runs_within(runs: &[BlockRun], blocks: u32) -> usize {
         fits
     };
     runs.iter().take_while(fits).count()
-}
-
-fn new_record(request: &Request) -> RequestRecord {
-    RequestRecord {
-        id: request.id,
-        session: request.session,
-        turn: request.turn,
-        prompt_tokens: request.prompt_tokens,
-        output_tokens: request.output_tokens,
-        arrival: request.arrival,
-        worker: None,
-        overlap_blocks: 0,
-        best_overlap_blocks: 0,
-        predicted_overlap_blocks: None,
-        hit_tokens: 0,
-        ceiling_tokens: 0,
-        admitted: None,
-        first_token: None,
-        finished: None,
-        preemptions: 0,
-        status: Status::Unfinished,
-    }
 }

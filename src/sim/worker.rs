@@ -144,6 +144,11 @@ impl Worker {
         !self.running.is_empty() || !self.waiting.is_empty()
     }
 
+    /// Blocks that running requests hold, shared ones counted once per request.
+    pub fn leased_blocks(&self) -> u64 {
+        self.running.iter().map(|sequence| u64::from(sequence.lease.blocks())).sum()
+    }
+
     /// For the timeline.
     pub fn state(&self, cache: &BlockCache) -> StepState {
         StepState {

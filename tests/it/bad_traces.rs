@@ -23,7 +23,7 @@ fn bad_traces() -> Vec<(String, Option<TraceFormat>, Vec<&'static str>)> {
         (
             "hello\n".into(),
             None,
-            vec!["--trace-format", "mooncake|azure|burstgpt|bailian|weka|sharegpt"],
+            vec!["--trace-format", "mooncake|azure|burstgpt|bailian|weka|sharegpt|tokens"],
         ),
         (AZURE.into(), None, vec!["no request"]),
         ("[]".into(), None, vec!["no request"]),
@@ -69,6 +69,14 @@ fn bad_traces() -> Vec<(String, Option<TraceFormat>, Vec<&'static str>)> {
         line(
             weka(r#"{"t":1,"requests":[{"t":0,"in":"a","out":5}]}"#),
             &["requests[0].requests[0].in"],
+        ),
+        line(r#"{"prompt_ids":[],"output_ids":[1]}"#.into(), &["prompt_ids is empty"]),
+        line(r#"{"prompt_ids":[4294967296],"output_ids":[1]}"#.into(), &["column", "4294967296"]),
+        line(r#"{"prompt_ids":[1],"output_ids":[-1]}"#.into(), &["column", "-1"]),
+        line(r#"{"prompt_ids":[1]}"#.into(), &["output_ids"]),
+        line(
+            r#"{"prompt_ids":[1],"output_ids":[1],"arrival":"x"}"#.into(),
+            &["arrival is the text \"x\"", "seconds"],
         ),
         ("[\n{\"conversations\": [\n 5]}]".into(), None, vec!["line 3", "column"]),
         ("[{\"conversations\": []}".into(), None, vec!["line 1", "ends"]),

@@ -1,13 +1,12 @@
 //! `kvroute calibrate` on the recordings of a real vLLM server, and presets against their sources
 //! (`../shared/reference/vllm.md`, `../shared/data/latency/README.md`).
 
-use crate::support::{ListSource, Records, scenario, shared};
+use crate::support::{Records, scenario, shared};
 use assert_cmd::Command;
-use kvroute::prompt::Segment;
-use kvroute::request::{Request, RequestRecord};
+use kvroute::compare::open_workload;
+use kvroute::request::RequestRecord;
 use kvroute::sim::{Control, Setup, run};
 use kvroute::stats::quantile;
-use kvroute::units::Nanos;
 use serde::Deserialize;
 use std::path::{Path, PathBuf};
 
@@ -31,12 +30,8 @@ fn calibrate(files: &[&Path], out: &Path) -> PathBuf {
 
 #[derive(Deserialize)]
 struct Recorded {
-    arrival: f64,
-    prompt_tokens: u32,
     cached_tokens: u32,
     ttft: f64,
-    prompt_ids: Vec<u64>,
-    output_ids: Vec<u64>,
 }
 
 fn recorded(path: &Path) -> Vec<Recorded> {
@@ -44,25 +39,8 @@ fn recorded(path: &Path) -> Vec<Recorded> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// Every token is a segment: its content is its id.
-fn requests(rows: &[Recorded]) -> Vec<Request> {
-    let segment = |id: &u64| Segment { content: *id, tokens: 1 };
-    rows.iter()
-        .enumerate()
-        .map(|(id, row)| Request {
-            id: id as u64,
-            session: id as u64,
-            turn: 0,
-            arrival: Nanos::from_secs_f64(row.arrival - rows[0].arrival),
-            segments: row.prompt_ids.iter().chain(&row.output_ids).map(segment).collect(),
-            prompt_tokens: row.prompt_tokens,
-            output_tokens: row.output_ids.len() as u32,
-        })
-        .collect()
-}
-
 /// The recorded server under the recorded load, with step times of `preset`.
-fn simulate(preset: &Path, rows: &[Recorded]) -> Vec<RequestRecord> {
+fn simulate(preset: &Path, trace: &Path) -> Vec<RequestRecord> {
     let latency = format!("cluster.latency=\"{}\"", preset.display());
     let overrides = [
         "cluster.workers=1",
@@ -72,9 +50,10 @@ fn simulate(preset: &Path, rows: &[Recorded]) -> Vec<RequestRecord> {
         "cluster.max_seqs=16",
         &latency,
     ];
-    let setup = Setup::new(&scenario("diverse", &overrides), "round-robin", 1).unwrap();
+    let scenario = scenario(trace.to_str().unwrap(), &overrides);
+    let setup = Setup::new(&scenario, "round-robin", 1).unwrap();
     let mut records = Records::default();
-    let source = Box::new(ListSource(requests(rows).into()));
+    let source = open_workload(&scenario, 1).unwrap();
     run(&setup, source, &mut records, &Control::default()).unwrap();
     records.0.sort_by_key(|record| record.id);
     records.0
@@ -90,10 +69,11 @@ fn percentiles(mut values: Vec<f64>) -> [f64; 5] {
 fn poisson(files: &[&str]) -> Option<[f64; 3]> {
     let paths: Option<Vec<PathBuf>> =
         files.iter().map(|file| shared(&format!("oracle/{file}"))).collect();
-    let (paths, rows) = (paths?, recorded(&shared("oracle/vllm-poisson.jsonl")?));
+    let (paths, trace) = (paths?, shared("oracle/vllm-poisson.jsonl")?);
+    let rows = recorded(&trace);
     let out = tempfile::tempdir().unwrap();
     let paths: Vec<&Path> = paths.iter().map(PathBuf::as_path).collect();
-    let records = simulate(&calibrate(&paths, out.path()), &rows);
+    let records = simulate(&calibrate(&paths, out.path()), &trace);
     let ours = percentiles(records.iter().map(|r| r.ttft().unwrap().as_ms_f64()).collect());
     let theirs = percentiles(rows.iter().map(|row| 1e3 * row.ttft).collect());
     let hits: u64 = records.iter().map(|record| u64::from(record.hit_tokens)).sum();

@@ -1,10 +1,20 @@
 //! Integration tests: one binary, one module per subject.
 #![allow(clippy::unwrap_used, reason = "a test that panics has failed, which is what it is for")]
 
+mod bad_input;
 mod bad_traces;
 mod calibrate;
+mod determinism;
+mod invariants;
+mod layering;
 mod oracle;
+mod overload;
 mod presets;
+mod program;
+mod queueing;
+mod random_case;
 mod report;
 mod support;
+mod support_queue;
 mod traces;
+mod vllm;

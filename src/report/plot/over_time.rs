@@ -28,7 +28,7 @@ pub(super) fn hit_rate(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
             from: (76.0, top),
             to: (776.0, f64::from(SIZE.1) - 62.0),
             x: Scale::linear(0.0, clock.end()),
-            y: Scale::linear(0.0, 100.0),
+            y: Scale::from_zero(highest_rate(runs, &curves).min(100.0)),
         };
         frame.draw_x(canvas, Some(&clock.title()))?;
         frame.draw_y(canvas, "hit rate (% of prompt tokens)")?;
@@ -57,9 +57,19 @@ fn draw_curves(
 }
 
 /// The greatest ceiling of the runs: under load they complete slightly different requests.
-fn draw_ceiling(canvas: &Canvas<'_>, frame: &Frame, runs: &[PlotRun<'_>]) -> Result<()> {
+fn ceiling(runs: &[PlotRun<'_>]) -> f64 {
     let ceilings = runs.iter().filter_map(|run| run.summaries.first());
-    let ceiling = ceilings.map(|summary| summary.prefix_cache.ceiling_hit_rate).fold(0.0, f64::max);
+    ceilings.map(|summary| summary.prefix_cache.ceiling_hit_rate).fold(0.0, f64::max)
+}
+
+/// What the axis must reach, in per cent: ceiling and curves, and 10 % where all is about 0.
+fn highest_rate(runs: &[PlotRun<'_>], curves: &[Vec<Point>]) -> f64 {
+    let rates = curves.iter().flatten().map(|(_, share)| *share);
+    100.0 * rates.fold(ceiling(runs), f64::max).max(0.1)
+}
+
+fn draw_ceiling(canvas: &Canvas<'_>, frame: &Frame, runs: &[PlotRun<'_>]) -> Result<()> {
+    let ceiling = ceiling(runs);
     let (_, y) = frame.at((0.0, 100.0 * ceiling));
     canvas.dashed(&[(frame.from.0, y), (frame.to.0, y)], INK, 1.5)
 }

@@ -40,9 +40,9 @@ impl Row {
     /// A request that shares nothing with any other.
     pub(super) fn unique(at: Nanos, line: u64, prompt_tokens: u32, output_tokens: u32) -> Row {
         Row {
-            at,
+            at: Some(at),
             prompt: vec![Content::Unique.segment([line, 0], prompt_tokens)],
-            output: Content::Output.segment([line, 0], output_tokens),
+            output: vec![Content::Output.segment([line, 0], output_tokens)],
             chat: None,
         }
     }

@@ -51,9 +51,9 @@ impl RowFormat for Bailian {
             Content::Bailian.segment([id, 0], tokens)
         });
         Ok(Parsed::Row(Row {
-            at,
+            at: Some(at),
             prompt,
-            output: Content::Output.segment([number, 0], output_tokens),
+            output: vec![Content::Output.segment([number, 0], output_tokens)],
             chat: Some(chat),
         }))
     }
@@ -65,19 +65,20 @@ pub(super) fn sessions(rows: &mut Rows, records: &mut Records) -> Result<IntoIte
     let mut session_of: FxHashMap<i64, usize> = FxHashMap::default();
     while let Some(row) = rows.next(records)? {
         let chat = row.chat.unwrap_or(Chat { id: -1, parent: -1 });
+        let at = row.at.unwrap_or(Nanos::ZERO);
         // A parent before the window, or lost with a skipped line, leaves the chat to be a root.
         let known = session_of.get(&chat.parent).copied();
         let place = known.filter(|_| chat.parent >= 0).unwrap_or(sessions.len());
         if place == sessions.len() {
-            sessions.push(Session { id: place as u64, start: Some(row.at), turns: Vec::new() });
+            sessions.push(Session { id: place as u64, start: Some(at), turns: Vec::new() });
         }
         session_of.insert(chat.id, place);
         let session = &mut sessions[place];
         let start = session.start.unwrap_or(Nanos::ZERO);
         session.turns.push(Turn {
-            when: When::Offset(row.at - start),
+            when: When::Offset(at - start),
             prompt: row.prompt,
-            output: vec![row.output],
+            output: row.output,
         });
     }
     Ok(sessions.into_iter())

@@ -30,6 +30,7 @@ fn of_first_line(line: &str, text: &str) -> Option<TraceFormat> {
     let key = |name: &str| line.contains(&format!("\"{name}\""));
     match line.as_bytes()[0] {
         b'[' => Some(TraceFormat::Sharegpt),
+        b'{' if key("prompt_ids") => Some(TraceFormat::Tokens),
         b'{' if key("chat_id") => Some(TraceFormat::Bailian),
         b'{' if key("requests") => Some(TraceFormat::Weka),
         b'{' if key("timestamp") || key("hash_ids") => Some(TraceFormat::Mooncake),

@@ -81,8 +81,11 @@ impl Loose {
         let nanos = match *self {
             Loose::Whole(value) => value.checked_mul(unit),
             Loose::Real(value) => {
-                let nanos = (value * unit as f64).round();
-                (0.0..1.8e19).contains(&nanos).then_some(nanos as u64)
+                // Seconds since the epoch have more nanoseconds than a float has digits: the whole
+                // part and the fraction are scaled one by one.
+                let inside = (0.0..1.8e19).contains(&(value * unit as f64));
+                let fraction = (value.fract() * unit as f64).round() as u64;
+                inside.then(|| value.trunc() as u64 * unit + fraction)
             }
             _ => None,
         };

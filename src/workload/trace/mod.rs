@@ -19,6 +19,7 @@ mod records;
 mod rows;
 mod sharegpt;
 mod stream;
+mod tokens;
 mod weka;
 mod write;
 
@@ -45,6 +46,8 @@ enum Content {
     Unique = 5,
     /// An output, by line and place in the line.
     Output = 6,
+    /// One token, by its id in the vocabulary.
+    Token = 7,
 }
 
 /// First word of every content id that comes from a trace.
@@ -101,7 +104,10 @@ pub fn native_block_tokens(format: TraceFormat) -> Option<u32> {
         TraceFormat::Mooncake => Some(512),
         TraceFormat::Weka => Some(64),
         TraceFormat::Bailian => Some(16),
-        TraceFormat::Azure | TraceFormat::Burstgpt | TraceFormat::Sharegpt => None,
+        TraceFormat::Azure
+        | TraceFormat::Burstgpt
+        | TraceFormat::Sharegpt
+        | TraceFormat::Tokens => None,
     }
 }
 

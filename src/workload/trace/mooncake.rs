@@ -34,9 +34,9 @@ impl RowFormat for Mooncake {
             Content::Mooncake.segment([id, 0], tokens)
         });
         Ok(Parsed::Row(Row {
-            at,
+            at: Some(at),
             prompt,
-            output: Content::Output.segment([number, 0], output_tokens),
+            output: vec![Content::Output.segment([number, 0], output_tokens)],
             chat: None,
         }))
     }

@@ -4,6 +4,7 @@ use super::records::{Fault, Records};
 use crate::error::{Error, Result};
 use crate::prompt::Segment;
 use crate::units::Nanos;
+use std::path::Path;
 use std::vec::IntoIter;
 
 /// The chat that a request belongs to, where the trace says so.
@@ -18,10 +19,10 @@ pub(super) struct Chat {
 /// One request as its line states it.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
-    /// As written in the file; from [`Rows::next`], since the first arrival.
-    pub(super) at: Nanos,
+    /// As written in the file, if it is; from [`Rows::next`], since the first arrival.
+    pub(super) at: Option<Nanos>,
     pub(super) prompt: Vec<Segment>,
-    pub(super) output: Segment,
+    pub(super) output: Vec<Segment>,
     pub(super) chat: Option<Chat>,
 }
 
@@ -80,21 +81,33 @@ impl Rows {
             return Ok(None);
         }
         while let Some(mut row) = self.next_in_order(records)? {
-            let first = *self.first.get_or_insert(row.at);
-            if row.at - first >= self.start {
+            let Some(at) = row.at else {
+                return self.untimed(row, records).map(Some);
+            };
+            let first = *self.first.get_or_insert(at);
+            if at - first >= self.start {
                 self.left -= 1;
-                row.at = row.at - *self.origin.get_or_insert(row.at);
+                row.at = Some(at - *self.origin.get_or_insert(at));
                 return Ok(Some(row));
             }
         }
         Ok(None)
     }
 
+    /// A request without a time: it lies within any window that time does not bound.
+    fn untimed(&mut self, row: Row, records: &Records) -> Result<Row> {
+        if self.start > Nanos::ZERO {
+            return Err(no_times(records.path()));
+        }
+        self.left -= 1;
+        Ok(row)
+    }
+
     fn next_in_order(&mut self, records: &mut Records) -> Result<Option<Row>> {
         if !self.sort {
             let row = self.next_in_file(records)?;
-            if let Some(row) = &row {
-                self.check_order(row.at, records)?;
+            if let Some(at) = row.as_ref().and_then(|row| row.at) {
+                self.check_order(at, records)?;
             }
             return Ok(row);
         }
@@ -134,4 +147,13 @@ impl Rows {
         self.latest = (at, records.line());
         Ok(())
     }
+}
+
+/// The refusal of a window that begins at a time, for a trace without times.
+pub(super) fn no_times(path: &Path) -> Error {
+    Error::input(format!(
+        "{}: --start needs arrival times, and this trace does not record when its requests or \
+         conversations began; use --limit",
+        path.display()
+    ))
 }

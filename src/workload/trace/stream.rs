@@ -7,7 +7,8 @@ use super::detect::detect;
 use super::input::Input;
 use super::mooncake::Mooncake;
 use super::records::{Cut, Fault, Records, Skipped};
-use super::rows::{Row, RowFormat, Rows};
+use super::rows::{Row, RowFormat, Rows, no_times};
+use super::tokens::Tokens;
 use super::{native_block_tokens, sharegpt, weka};
 use crate::error::{Error, Result};
 use crate::scenario::{TraceFormat, WorkloadSpec};
@@ -108,6 +109,7 @@ impl TraceStream {
             TraceFormat::Mooncake => Body::Rows(rows(Box::new(Mooncake))),
             TraceFormat::Azure => Body::Rows(rows(Box::<Azure>::default())),
             TraceFormat::Burstgpt => Body::Rows(rows(Box::<BurstGpt>::default())),
+            TraceFormat::Tokens => Body::Rows(rows(Box::<Tokens>::default())),
             TraceFormat::Bailian => Body::Chats(rows(Box::new(Bailian)), None),
             TraceFormat::Weka => Body::Conversations(weka::parse),
             TraceFormat::Sharegpt => Body::Conversations(sharegpt::parse),
@@ -235,11 +237,11 @@ impl SessionStream for TraceStream {
 fn single(id: u64, row: Row) -> Session {
     Session {
         id,
-        start: Some(row.at),
+        start: row.at,
         turns: vec![Turn {
             when: When::Offset(Nanos::ZERO),
             prompt: row.prompt,
-            output: vec![row.output],
+            output: row.output,
         }],
     }
 }
@@ -254,12 +256,4 @@ fn check_hash(path: &Path, found: &str, expected: Option<&str>) -> Result<()> {
         ))),
         _ => Ok(()),
     }
-}
-
-fn no_times(path: &Path) -> Error {
-    Error::input(format!(
-        "{}: --start needs arrival times, and this format does not record when conversations began; \
-         use --limit",
-        path.display()
-    ))
 }

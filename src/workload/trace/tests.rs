@@ -124,6 +124,37 @@ fn weka_sub_agents_are_placed_in_time_and_ids_stay_in_their_conversation() {
 }
 
 #[test]
+fn recorded_tokens_make_equal_blocks_wherever_prompt_and_output_meet() {
+    let line = |prompt: &str, output: &str, rest: &str| {
+        format!("{{\"prompt_ids\":{prompt},\"output_ids\":{output}{rest}}}\n")
+    };
+    let text = line("[1,2,3]", "[4,4294967295,6]", ",\"arrival\":1795342584.75,\"itl\":[{}]")
+        + &line("[9]", "[]", ",\"arrival\":1795342585")
+        + &line("[1,2,3,4,4294967295]", "[6]", ",\"arrival\":1795342585.0,\"timestamp\":3");
+    let (sessions, facts) = read(text, &plain()).unwrap();
+    assert_eq!((facts.format, facts.failed_rows), (TraceFormat::Tokens, 1));
+    assert_eq!((lengths(&sessions), starts_ms(&sessions)), (vec![(3, 3), (5, 1)], vec![0, 250]));
+    let whole = |session: &Session| {
+        let turn = &session.turns[0];
+        [turn.prompt.clone(), turn.output.clone()].concat()
+    };
+    let (a, b) = (whole(&sessions[0]), whole(&sessions[1]));
+    for block in 1..=4 {
+        assert_eq!(crate::prompt::block_runs(&a, block), crate::prompt::block_runs(&b, block));
+    }
+    let timeless = line("[1]", "[2]", "") + &line("[1]", "[3]", "");
+    for spec in [plain(), WorkloadSpec { sort_arrivals: true, limit: Some(2), ..plain() }] {
+        let (sessions, _) = read(timeless.clone(), &spec).unwrap();
+        assert!(sessions.len() == 2 && sessions.iter().all(|session| session.start.is_none()));
+    }
+    let late = WorkloadSpec { start: Some(Nanos(1)), ..plain() };
+    assert!(refusal(timeless.clone(), &late).contains("--limit"));
+    let mixed = timeless + &line("[1]", "[2]", ",\"timestamp\":5");
+    let message = refusal(mixed, &plain());
+    assert!(message.contains("line 3: it has a time") && message.contains("line 1 has none"));
+}
+
+#[test]
 fn sharegpt_prompts_hold_all_that_was_said_before() {
     let text = r#"[ {"id":"x","conversations":[{"from":"human","value":"12345"},{"from":"gpt","value":"\"{[ äöü"},
         {"from":"human","value":"more"},{"from":"gpt","value":"end"}]},
