@@ -25,7 +25,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("sim", &["cache", "metrics", "router", "scenario", "workload"]),
     ("compare", &["metrics", "router", "scenario", "sim", "workload"]),
     ("inspect", &["scenario", "workload"]),
-    ("report", &["metrics", "scenario", "sim"]),
+    ("calibrate", &["sim"]),
+    ("report", &["calibrate", "metrics", "scenario", "sim"]),
 ];
 
 /// Of the simulation, reports know what it shows them and nothing of how it works.

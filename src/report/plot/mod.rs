@@ -5,10 +5,12 @@ mod balance;
 mod canvas;
 mod over_time;
 mod panel;
+mod residuals;
 mod style;
 mod ttft_cdf;
 
 pub use canvas::png;
+pub use residuals::draw_residuals;
 
 use crate::error::Result;
 use crate::metrics::summary::RunSummary;
