@@ -1,7 +1,7 @@
 //! `kvroute calibrate` on the recordings of a real vLLM server, and presets against their sources
 //! (`../shared/reference/vllm.md`, `../shared/data/latency/README.md`).
 
-use crate::support::{Records, scenario, shared};
+use crate::support::{Records, fidelity, scenario, shared};
 use assert_cmd::Command;
 use kvroute::compare::open_workload;
 use kvroute::request::RequestRecord;
@@ -95,6 +95,21 @@ fn the_recorded_poisson_run_comes_out() {
         assert!((hits - 1.0).abs() <= 0.01, "{files:?}: hit tokens {hits}");
         assert!((p50 - 1.0).abs() <= 0.15, "{files:?}: p50 {p50}");
         assert!((p90 - 1.0).abs() <= 0.25, "{files:?}: p90 {p90}");
+        let percent = |ratio: f64| 100.0 * (ratio - 1.0);
+        fidelity(
+            &format!(
+                "a loaded server simulated with a preset calibrated on `{}`",
+                files.join("`, `")
+            ),
+            "a real vLLM server under Poisson load, `oracle/vllm-poisson.jsonl`",
+            "calibrate::the_recorded_poisson_run_comes_out",
+            format!(
+                "hit tokens {:+.2} %, TTFT p50 {:+.1} %, p90 {:+.1} %",
+                percent(hits),
+                percent(p50),
+                percent(p90)
+            ),
+        );
     }
 }
 
@@ -109,6 +124,17 @@ fn the_recorded_grids_are_fitted_within_ten_percent() {
     assert_eq!((fit.prefill.held_out.rows, fit.decode.held_out.rows), (72, 25));
     assert!(fit.prefill.held_out.p50 <= 0.10 && fit.decode.held_out.p50 <= 0.10);
     assert!(fit.r2 > 0.95);
+    let (prefill_off, decode_off) = (fit.prefill.held_out.p50, fit.decode.held_out.p50);
+    fidelity(
+        "calibrated `linear` step times, fitted on half of the rows",
+        "a real vLLM server, the other half of `oracle/vllm-grid-*.csv`",
+        "calibrate::the_recorded_grids_are_fitted_within_ten_percent",
+        format!(
+            "median absolute error {:.1} % prefill, {:.1} % decode",
+            100.0 * prefill_off,
+            100.0 * decode_off
+        ),
+    );
     // Each alone, too.
     let prefill = kvroute::calibrate::fit(&rows(&prefill), 0.5).unwrap().prefill.held_out;
     let decode = kvroute::calibrate::fit(&rows(&decode), 0.5).unwrap().decode.held_out;

@@ -1,6 +1,6 @@
 //! The overload flag: raised where the queue grows without bound, and nowhere else.
 
-use crate::support::{ListSource, request, scenario};
+use crate::support::{ListSource, fidelity, request, scenario};
 use crate::support_queue::{OneMsSteps, Service, replay};
 use kvroute::prompt::Segment;
 use kvroute::scenario::BUNDLED;
@@ -21,7 +21,12 @@ fn flagged(load: f64) -> usize {
 #[test]
 fn a_queue_at_load_0_9_is_hardly_ever_called_overloaded_and_one_at_1_1_nearly_always() {
     let (below, above) = (flagged(0.9), flagged(1.1));
-    eprintln!("flagged of 100 seeds: {below} at load 0.9, {above} at load 1.1");
+    fidelity(
+        "the overload warning",
+        "M/M/1 queues of 2,500 requests, 100 seeds each",
+        "overload",
+        format!("raised in {below} of 100 at load 0.9, in {above} of 100 at load 1.1"),
+    );
     assert!(below <= 5, "{below} of 100 at load 0.9");
     assert!(above >= 95, "{above} of 100 at load 1.1");
 }
