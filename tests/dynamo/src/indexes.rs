@@ -92,14 +92,15 @@ pub struct Indexes {
 }
 
 impl Indexes {
-    /// Empty indexes of so many workers.
-    pub fn new(workers: usize) -> Indexes {
+    /// Empty indexes of so many workers. The concurrent one applies events of different workers in
+    /// an order that is not determined, unless `threads` is 1.
+    pub fn new(workers: usize, threads: usize) -> Indexes {
         let tree = ConcurrentRadixTreeCompressed::new();
         Indexes {
             workers,
             ours: PrefixIndex::default(),
             radix: RadixTree::new(),
-            concurrent: ThreadPoolIndexer::new(tree, 2, 16),
+            concurrent: ThreadPoolIndexer::new(tree, threads, 16),
             positional: PositionalIndexer::new(32),
             positional_workers: FxHashMap::default(),
             runtime: tokio::runtime::Builder::new_current_thread().build().expect("a runtime"),

@@ -50,7 +50,7 @@ struct Random {
 }
 
 impl Random {
-    fn new(lane: u64) -> Random {
+    fn new(lane: u64, threads: usize) -> Random {
         let mut rng = stream(20_261_122, Stream::Content, lane);
         let workers = rng.random_range(2..9);
         let block = [1, 3, 16, 17][rng.random_range(0..4)];
@@ -59,7 +59,7 @@ impl Random {
             rng,
             prompts,
             caches: vec![Cache::default(); workers],
-            indexes: Indexes::new(workers),
+            indexes: Indexes::new(workers, threads),
         }
     }
 
@@ -94,7 +94,7 @@ impl Random {
 fn all_agree_where_leaves_go_before_prefixes() {
     let (mut queries, mut hits, mut partial) = (0u64, 0u64, 0u64);
     for lane in 0..STREAMS {
-        let mut random = Random::new(lane);
+        let mut random = Random::new(lane, 2);
         for _ in 0..STEPS {
             let evict = |cache: &mut Cache, rng: &mut Rng| {
                 let chains = rng.random_range(1..4);
@@ -119,12 +119,27 @@ fn all_agree_where_leaves_go_before_prefixes() {
     assert!(queries > 100_000 && partial > 20_000, "{queries} {hits} {partial}");
 }
 
-/// Blocks of any position go. Ours is what the worker truly holds; theirs is never more.
+/// How often an index said less and more than the truth.
+#[derive(Debug, Default)]
+struct Off {
+    less: u64,
+    more: u64,
+}
+
+impl Off {
+    fn add(&mut self, seen: &[u32], truth: &[u32]) {
+        self.less += seen.iter().zip(truth).filter(|(seen, truth)| seen < truth).count() as u64;
+        self.more += seen.iter().zip(truth).filter(|(seen, truth)| seen > truth).count() as u64;
+    }
+}
+
+/// Blocks of any position go. Ours is what the worker truly holds; theirs are sometimes not.
 #[test]
-fn where_inner_blocks_go_theirs_forget_some() {
-    let (mut queries, mut radix, mut concurrent, mut positional) = (0u64, 0u64, 0u64, 0u64);
+fn where_inner_blocks_go_theirs_are_off() {
+    let (mut queries, mut radix, mut concurrent, mut positional) =
+        (0, Off::default(), Off::default(), Off::default());
     for lane in 0..STREAMS {
-        let mut random = Random::new(1_000_000 + lane);
+        let mut random = Random::new(1_000_000 + lane, 1);
         for _ in 0..STEPS {
             let Some(prompt) = random.step(|cache, rng| cache.evict_any(rng)) else {
                 continue;
@@ -132,21 +147,17 @@ fn where_inner_blocks_go_theirs_forget_some() {
             let truth = random.truth(&prompt);
             let seen = random.indexes.overlaps(&prompt);
             assert_eq!(seen.ours, truth, "kvroute, stream {lane}");
-            for worker in 0..truth.len() {
-                assert!(seen.radix[worker] <= truth[worker], "RadixTree, stream {lane}");
-                assert!(seen.concurrent[worker] <= truth[worker], "concurrent, stream {lane}");
-                queries += 1;
-                radix += u64::from(seen.radix[worker] < truth[worker]);
-                concurrent += u64::from(seen.concurrent[worker] < truth[worker]);
-                positional += u64::from(seen.positional[worker] != truth[worker]);
-            }
+            radix.add(&seen.radix, &truth);
+            concurrent.add(&seen.concurrent, &truth);
+            positional.add(&seen.positional, &truth);
+            queries += truth.len();
         }
     }
     println!(
-        "{queries} overlaps with inner removals: below the truth RadixTree {radix}, \
-         ConcurrentRadixTreeCompressed {concurrent}; PositionalIndexer differs {positional}"
+        "{queries} overlaps with inner removals, off: RadixTree {radix:?}, \
+         ConcurrentRadixTreeCompressed {concurrent:?}, PositionalIndexer {positional:?}"
     );
-    assert!(radix > 0 && concurrent > 0);
+    assert!(radix.less > 0 && concurrent.less > 0 && positional.more > 0);
 }
 
 fn four_blocks() -> (Prompt, Vec<Block>) {
@@ -158,7 +169,7 @@ fn four_blocks() -> (Prompt, Vec<Block>) {
 #[test]
 fn a_gap_that_is_closed_again() {
     let (prompt, blocks) = four_blocks();
-    let mut indexes = Indexes::new(1);
+    let mut indexes = Indexes::new(1, 1);
     assert!(indexes.store(0, None, &blocks));
     assert!(indexes.remove(0, &blocks[1..2]));
     let seen = indexes.overlaps(&prompt);
@@ -180,7 +191,7 @@ fn a_gap_at_the_end_of_an_edge() {
     let (prompt, blocks) = four_blocks();
     let other =
         Prompt::new(&[Segment { content: 7, tokens: 32 }, Segment { content: 8, tokens: 32 }], 16);
-    let mut indexes = Indexes::new(2);
+    let mut indexes = Indexes::new(2, 1);
     // Worker 1 holds both branches: the edge of blocks 0 and 1 ends where they part.
     for worker in 0..2 {
         assert!(indexes.store(worker, None, &blocks));
@@ -198,7 +209,7 @@ fn a_gap_at_the_end_of_an_edge() {
 #[test]
 fn a_stored_event_that_was_lost() {
     let (prompt, blocks) = four_blocks();
-    let mut indexes = Indexes::new(1);
+    let mut indexes = Indexes::new(1, 1);
     // The event with blocks 0 and 1 is lost: theirs refuse the next one.
     assert!(!indexes.store(0, Some(blocks[1].chained), &blocks[2..]));
     assert_eq!(indexes.overlaps(&prompt).ours, [0]);
