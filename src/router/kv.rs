@@ -8,6 +8,7 @@
 //! ```
 //! At temperature 0 the least cost, uniform among equals; above, softmax over min-max normalised
 //! costs. `overlap_weight` W is Dynamo's old name: `prefill_load_scale` = W, and credit 0 when W = 0.
+//! At credit 0 requests are booked with their whole prompt, as if nothing were cached.
 //! The arithmetic is Dynamo's, operation by operation, so that equal costs tie here where they tie
 //! there; `tests/dynamo` holds the two against each other.
 //!
@@ -119,7 +120,10 @@ fn candidate(terms: &Terms) -> Candidate {
 
 impl Router for Kv {
     fn needs(&self) -> Needs {
-        Needs { index: self.index, active_blocks: true, shared_cache: false }
+        // Dynamo keeps no index without credit, so it books whole prompts. We keep one, for
+        // `explain`, and book the same.
+        let books_hits = self.credit > 0.0;
+        Needs { index: self.index, active_blocks: true, books_hits, ..Needs::NOTHING }
     }
 
     fn route(

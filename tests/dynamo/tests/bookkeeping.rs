@@ -68,8 +68,6 @@ impl Lockstep {
         state.workers = vec![idle; workers];
         state.block = [1, 3, 16, 17][rng.random_range(0..4)];
         state.prompt = 0;
-        // Without credit Dynamo keeps no index, so it books whole prompts: the last test below.
-        state.credit = state.credit.max(0.25);
         state.request_weight = state.request_weight.max(0.5);
         Lockstep::with(lane, rng, state)
     }
@@ -151,7 +149,10 @@ impl Lockstep {
 
         let mut request = request(tokens as usize);
         let scores = self.tree.find_matches(prompt.local.clone(), false).scores;
-        request.overlap = overlap_signals(scores.iter().map(|(w, n)| (*w, *n)), self.state.block);
+        if self.state.credit > 0.0 {
+            let overlaps = scores.iter().map(|(worker, blocks)| (*worker, *blocks));
+            request.overlap = overlap_signals(overlaps, self.state.block);
+        } // Without credit the policy asks for no index, so Dynamo keeps none (`lib/llm`'s `KvRouter`).
         let sequence = Some(prompt.chained.clone());
         request.worker_loads = self.sequences.project_worker_loads(sequence.as_deref(), self.now);
 

@@ -7,6 +7,8 @@
 //! - `RadixTree` and `ConcurrentRadixTreeCompressed` forget what lies behind it in the same edge of
 //!   the compressed tree (how much that is depends on how the blocks were stored and shared), and
 //!   keep, hidden, what lies in other edges, unless no worker holds the whole edge any more.
+//!   `ConcurrentRadixTreeCompressed` may then also report more than there is: its walk takes two
+//!   sets of workers of one size for the same (the "equal-size skip" of its README).
 //! - `PositionalIndexer` keeps it, as kvroute does, but its search jumps over gaps.
 //!
 //! A stored event whose parent is not known (its event was lost) is dropped by all three of theirs;
@@ -204,6 +206,21 @@ fn a_gap_at_the_end_of_an_edge() {
     assert!(indexes.store(0, Some(blocks[0].chained), &blocks[1..2]));
     let seen = indexes.overlaps(&prompt);
     assert_eq!((seen.ours, seen.radix, seen.concurrent), (vec![4, 4], vec![4, 4], vec![4, 4]));
+}
+
+#[test]
+fn two_sets_of_workers_of_one_size() {
+    let (prompt, blocks) = four_blocks();
+    let other = [Segment { content: 7, tokens: 32 }, Segment { content: 8, tokens: 32 }];
+    let other = Prompt::new(&other, 16);
+    let branch: Vec<Block> = (0..4).map(|at| other.block(at)).collect();
+    let mut indexes = Indexes::new(2, 1);
+    assert!(indexes.store(1, None, &branch));
+    assert!(indexes.store(0, None, &blocks));
+    assert!(indexes.remove(0, &blocks[..1]));
+    // One worker covers blocks 0 and 1, one covers 2 and 3: not the same one.
+    let seen = indexes.overlaps(&prompt);
+    assert_eq!((seen.ours, seen.radix, seen.concurrent), (vec![0, 2], vec![0, 2], vec![0, 4]));
 }
 
 #[test]
