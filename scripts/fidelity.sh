@@ -7,7 +7,7 @@ log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 cargo test --test it -- --nocapture > "$log" 2>&1 || { tail -40 "$log"; exit 1; }
 if [ "${1:-}" = --dynamo ]; then
-  scripts/test-dynamo.sh --nocapture >> "$log" 2>&1 || { tail -40 "$log"; exit 1; }
+  scripts/test-dynamo.sh >> "$log" 2>&1 || { tail -40 "$log"; exit 1; }
 fi
 if grep -q '^SKIPPED' "$log"; then
   echo "some tests had nothing to check against; docs/fidelity.md is left as it is:" >&2

@@ -16,3 +16,8 @@ pub mod ours;
 pub mod peer;
 pub mod prompts;
 pub mod state;
+
+/// One row of `docs/fidelity.md`, which `scripts/fidelity.sh --dynamo` collects from the output.
+pub fn fidelity(claim: &str, against: &str, test: &str, found: impl std::fmt::Display) {
+    println!("FIDELITY\t{claim}\t{against}\t`{test}`\t{found}");
+}

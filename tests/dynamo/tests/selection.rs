@@ -2,6 +2,7 @@
 
 use kvroute::rng::{Rng, Stream, stream};
 use kvroute_dynamo_tests::chi_square::ChiSquare;
+use kvroute_dynamo_tests::fidelity;
 use kvroute_dynamo_tests::formula::{self, equal};
 use kvroute_dynamo_tests::ours::Ours;
 use kvroute_dynamo_tests::peer::Peer;
@@ -80,6 +81,16 @@ fn choices_and_costs_agree_on_random_states() {
         }
     }
     println!("{STATES} states: {seen:?}");
+    fidelity(
+        "choices and costs of the `kv` router",
+        "the production selector of dynamo-custom-policy-builtin 1.6.1",
+        "dynamo selection",
+        format!(
+            "{STATES} random states: same worker at all {} unique minima, within the equals at all {} \
+             ties, as drawn at all {} with T > 0; costs equal bit for bit",
+            seen.unique, seen.tied, seen.drawn
+        ),
+    );
     assert_eq!(seen.same_bits, STATES, "a cost differs in its last bits from Dynamo's");
     assert!(seen.unique > 50_000 && seen.tied > 5_000 && seen.drawn > 50_000, "{seen:?}");
     assert!(seen.near_equal < STATES / 1000, "{seen:?}");
@@ -133,6 +144,19 @@ fn frequencies_agree(name: &str, lane: u64, wanted: impl Fn(&State, &[f64]) -> b
             test.tail()
         );
         assert!(test.tail() > 1e-6, "{name}, {what}: {test:?}");
+        if what == "ours / theirs" {
+            fidelity(
+                &format!("how often the `kv` router chooses which worker: {name}"),
+                "the production selector of dynamo-custom-policy-builtin 1.6.1",
+                "dynamo selection",
+                format!(
+                    "chi-square {:.1}, {} degrees of freedom, p {:.2}",
+                    test.statistic,
+                    test.freedom,
+                    test.tail()
+                ),
+            );
+        }
     }
     println!("{name}: lowest p of {} tests {lowest:.5}", found * 4);
 }
