@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 
 pub mod cache;
+pub mod calibrate;
 pub mod compare;
 pub mod error;
 pub mod hash;

@@ -88,6 +88,29 @@ pub struct RequestRecord {
 }
 
 impl RequestRecord {
+    /// Nothing has happened to the request yet, but that it arrived.
+    pub fn new(request: &Request) -> RequestRecord {
+        RequestRecord {
+            id: request.id,
+            session: request.session,
+            turn: request.turn,
+            prompt_tokens: request.prompt_tokens,
+            output_tokens: request.output_tokens,
+            arrival: request.arrival,
+            worker: None,
+            overlap_blocks: 0,
+            best_overlap_blocks: 0,
+            predicted_overlap_blocks: None,
+            hit_tokens: 0,
+            ceiling_tokens: 0,
+            admitted: None,
+            first_token: None,
+            finished: None,
+            preemptions: 0,
+            status: Status::Unfinished,
+        }
+    }
+
     /// Admission to the running batch − arrival.
     pub fn queue_time(&self) -> Option<Nanos> {
         self.admitted.map(|at| at - self.arrival)

@@ -6,7 +6,7 @@
 //!   stored, which is when they are scheduled to be computed.
 //! - Copies of a block under one key are kept; the oldest is the one that is hit.
 //! - A freed block stays hittable until it is reused for something else. Blocks without content are
-//!   reused first, then whichever the [`eviction`] policy names. A lease is freed tail first, so that
+//!   reused first, then whichever the eviction policy names. A lease is freed tail first, so that
 //!   leaves go before the prefixes they need.
 
 mod eviction;

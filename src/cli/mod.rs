@@ -1,5 +1,6 @@
 //! Command line: options are turned into a scenario; the library does the rest.
 
+mod calibrate;
 mod explain;
 mod init;
 mod machine;
@@ -36,6 +37,8 @@ enum Command {
     /// Look into a trace, or write a workload out as one
     #[command(subcommand)]
     Trace(TraceCommand),
+    /// Fit a latency model to measured steps or requests
+    Calibrate(calibrate::CalibrateArgs),
     /// List latency presets, their source, error and KV capacity
     Presets,
 }
@@ -57,6 +60,7 @@ pub fn run() -> anyhow::Result<()> {
         Command::Explain(args) => explain::exec(&args),
         Command::Trace(TraceCommand::Inspect(args)) => trace::inspect(&args),
         Command::Trace(TraceCommand::Generate(args)) => trace::generate(&args),
+        Command::Calibrate(args) => calibrate::exec(&args),
         Command::Presets => presets::exec(),
     }
 }

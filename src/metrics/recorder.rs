@@ -175,7 +175,8 @@ impl Recorder {
         self.good += u64::from(self.slo.is_some_and(|slo| slo.met(ttft, tpot, e2e)));
         self.cache.prompt_tokens += u64::from(record.prompt_tokens);
         self.cache.hit_tokens += u64::from(record.hit_tokens);
-        self.ceiling_tokens += u64::from(record.ceiling_tokens);
+        // Where workers share a cache, a later arrival can be computed first and be hit.
+        self.ceiling_tokens += u64::from(record.ceiling_tokens.max(record.hit_tokens));
         if let Some(blocks) = record.predicted_overlap_blocks {
             // The last token is always computed, so a whole prompt in the cache is no whole hit.
             let most = (record.prompt_tokens - 1) / self.block_tokens;
@@ -190,21 +191,18 @@ impl Recorder {
     /// The summary. `end` is the time of the last arrival or end of a step; `evicted` blocks per cache.
     pub fn finish(mut self, router: &str, seed: u64, end: Nanos, evicted: &[u64]) -> RunOutput {
         let duration_s = end.saturating_sub(self.window.opened().unwrap_or(end)).as_secs_f64();
-        if evicted.len() == self.workers.len() {
-            for (worker, evicted) in self.workers.iter_mut().zip(evicted) {
-                worker.evicted_blocks = *evicted;
-            }
-        }
-        for (worker, busy) in self.workers.iter_mut().zip(&self.busy) {
-            worker.busy_fraction = ratio(busy.as_secs_f64(), duration_s);
-        }
+        self.settle_workers(duration_s, evicted);
+        let request_latency = Distribution::from_values("ms", std::mem::take(&mut self.e2e_ms));
+        let queue_time = Distribution::from_values("ms", std::mem::take(&mut self.queue_ms));
+        let overloaded =
+            self.open_loop && self.trend.overloaded(queue_time.p50, request_latency.p50);
         let summary = RunSummary {
             router: router.into(),
             label: router.into(),
             seed,
             requests: self.counts.clone(),
             duration_s,
-            overloaded: self.open_loop && self.trend.overloaded(),
+            overloaded,
             time_to_first_token: Distribution::from_values("ms", self.ttft_ms.clone()),
             inter_token_latency: Distribution::from_histogram(
                 "ms",
@@ -216,8 +214,8 @@ impl Recorder {
                 "ms",
                 std::mem::take(&mut self.tpot_ms),
             ),
-            request_latency: Distribution::from_values("ms", std::mem::take(&mut self.e2e_ms)),
-            queue_time: Distribution::from_values("ms", std::mem::take(&mut self.queue_ms)),
+            request_latency,
+            queue_time,
             request_throughput: rate("requests/s", self.counts.completed, duration_s),
             input_token_throughput: rate("tokens/s", self.cache.prompt_tokens, duration_s),
             output_token_throughput: rate("tokens/s", self.output_tokens, duration_s),
@@ -232,6 +230,15 @@ impl Recorder {
             workers: self.workers,
             ttft_ms: self.ttft_ms,
             end,
+        }
+    }
+
+    /// What is known of each worker at the end only. A shared cache's evictions are nobody's.
+    fn settle_workers(&mut self, duration_s: f64, evicted: &[u64]) {
+        let own = evicted.len() == self.workers.len();
+        for (place, worker) in self.workers.iter_mut().enumerate() {
+            worker.evicted_blocks = if own { evicted[place] } else { 0 };
+            worker.busy_fraction = ratio(self.busy[place].as_secs_f64(), duration_s);
         }
     }
 

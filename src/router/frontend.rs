@@ -144,7 +144,8 @@ impl Frontend {
     }
 
     fn book(&mut self, request: &RouteRequest, worker: u32, runs: &Arc<[BlockRun]>) {
-        let overlap = self.overlaps.get(worker as usize).copied().unwrap_or(0);
+        let believed = self.overlaps.get(worker as usize).filter(|_| self.needs.books_hits);
+        let overlap = believed.copied().unwrap_or(0);
         let cached = u64::from(overlap) * u64::from(self.facts.block_tokens);
         let prefill_tokens = u64::from(request.prompt_tokens).saturating_sub(cached);
         let load = &mut self.loads[worker as usize];

@@ -2,6 +2,10 @@
 //!
 //! Runs are keyed by their chained content, so a query walks the prompt's runs, not its blocks, and
 //! touches only workers that hold something of them.
+//!
+//! On the events of an engine (a block goes only after all behind it) this agrees with Dynamo's
+//! indexes block for block; `tests/dynamo` checks it. With lost events it does not: blocks stored
+//! behind a gap count here once the gap is closed, Dynamo drops them for good.
 
 use crate::prompt::{BlockRun, CacheEvent};
 use rustc_hash::FxHashMap;

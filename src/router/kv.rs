@@ -4,10 +4,13 @@
 //! cost = prefill_load_scale · max(0, (active_prefill_tokens + prompt) / B − credit · decay · overlap)
 //!      + active_blocks + (prompt blocks − those already active there)
 //!      + decode_active_request_weight · requests
-//! decay = 1 / (1 + overlap_score_credit_decay · excess prefill blocks / max(1, ⌈prompt / B⌉))
+//! decay = 1 / (1 + overlap_score_credit_decay · (excess prefill blocks / max(1, ⌈prompt / B⌉)))
 //! ```
 //! At temperature 0 the least cost, uniform among equals; above, softmax over min-max normalised
 //! costs. `overlap_weight` W is Dynamo's old name: `prefill_load_scale` = W, and credit 0 when W = 0.
+//! At credit 0 requests are booked with their whole prompt, as if nothing were cached.
+//! The arithmetic is Dynamo's, operation by operation, so that equal costs tie here where they tie
+//! there; `tests/dynamo` holds the two against each other.
 //!
 //! Source: dynamo-custom-policy-builtin 1.6.1, `default/{scorer,picker}.rs`.
 
@@ -83,7 +86,7 @@ impl Kv {
             (load.prefill_tokens + u64::from(request.prompt_tokens)) as f64 / block;
         let excess = (load.prefill_tokens - least) as f64 / block;
         let request_blocks = f64::from(request.prompt_tokens.div_ceil(view.block_tokens).max(1));
-        let decay = 1.0 / (1.0 + self.decay * excess / request_blocks);
+        let decay = 1.0 / (1.0 + self.decay * (excess / request_blocks));
         let credit_blocks = self.credit * decay * f64::from(view.overlaps[worker]);
         let new_blocks = prompt_blocks - view.active_overlaps[worker];
         let decode_blocks = (load.active_blocks + u64::from(new_blocks)) as f64;
@@ -117,7 +120,10 @@ fn candidate(terms: &Terms) -> Candidate {
 
 impl Router for Kv {
     fn needs(&self) -> Needs {
-        Needs { index: self.index, active_blocks: true, shared_cache: false }
+        // Dynamo keeps no index without credit, so it books whole prompts. We keep one, for
+        // `explain`, and book the same.
+        let books_hits = self.credit > 0.0;
+        Needs { index: self.index, active_blocks: true, books_hits, ..Needs::NOTHING }
     }
 
     fn route(

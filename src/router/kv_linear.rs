@@ -41,7 +41,7 @@ impl KvLinear {
 impl Router for KvLinear {
     fn needs(&self) -> Needs {
         let index = kv::index_source(&self.spec.kv);
-        Needs { index, active_blocks: true, shared_cache: false }
+        Needs { index, active_blocks: true, ..Needs::NOTHING }
     }
 
     fn route(

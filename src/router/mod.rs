@@ -93,12 +93,18 @@ pub struct Needs {
     pub active_blocks: bool,
     /// One KV cache shared by all workers (a bound, not a cluster one can build).
     pub shared_cache: bool,
+    /// Believed hits lessen the prefill load that a routed request adds.
+    pub books_hits: bool,
 }
 
 impl Needs {
     /// Nothing but request counts.
-    pub const NOTHING: Needs =
-        Needs { index: IndexSource::None, active_blocks: false, shared_cache: false };
+    pub const NOTHING: Needs = Needs {
+        index: IndexSource::None,
+        active_blocks: false,
+        shared_cache: false,
+        books_hits: true,
+    };
 }
 
 /// One worker as a candidate, for logs and `explain`.

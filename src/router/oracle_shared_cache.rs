@@ -20,7 +20,12 @@ struct OracleSharedCache {
 
 impl Router for OracleSharedCache {
     fn needs(&self) -> Needs {
-        Needs { index: IndexSource::Truth, active_blocks: true, shared_cache: true }
+        Needs {
+            index: IndexSource::Truth,
+            active_blocks: true,
+            shared_cache: true,
+            ..Needs::NOTHING
+        }
     }
 
     fn route(

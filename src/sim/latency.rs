@@ -3,9 +3,13 @@
 mod linear;
 mod mocker;
 mod preset;
+mod roofline;
+mod table;
 
 pub use linear::LinearSpec;
 pub use preset::{ModelKind, Preset, builtin};
+pub use roofline::{GpuSheet, ModelShape, Overhead, RooflineSpec};
+pub use table::{Grid, TableSpec};
 
 use crate::error::Result;
 use crate::scenario::ClusterSpec;
@@ -54,14 +58,21 @@ pub trait LatencyModel: Send + Sync {
 /// The model of a preset, with the cluster's host time on top of every step.
 pub fn build(preset: &Preset, cluster: &ClusterSpec, kv_blocks: u32) -> Box<dyn LatencyModel> {
     let capacity_tokens = u64::from(kv_blocks) * u64::from(cluster.block_tokens);
-    let model: Box<dyn LatencyModel> = match &preset.model {
-        ModelKind::Linear(spec) => Box::new(linear::Linear::new(spec)),
-        ModelKind::Mocker => Box::new(mocker::Mocker { capacity_tokens }),
-    };
+    let model = model(&preset.model, capacity_tokens);
     if cluster.host_ms == 0.0 {
         return model;
     }
     Box::new(WithHost { model, host: Nanos::from_ms_f64(cluster.host_ms) })
+}
+
+/// A model alone, for workers of `capacity_tokens` KV tokens (only `mocker` asks).
+pub fn model(kind: &ModelKind, capacity_tokens: u64) -> Box<dyn LatencyModel> {
+    match kind {
+        ModelKind::Linear(spec) => Box::new(linear::Linear::new(spec)),
+        ModelKind::Mocker => Box::new(mocker::Mocker { capacity_tokens }),
+        ModelKind::Roofline(spec) => Box::new(roofline::Roofline::new(spec)),
+        ModelKind::Table(spec) => Box::new(table::Table::new(spec)),
+    }
 }
 
 /// The preset a scenario names: built in, or a file.

@@ -19,7 +19,7 @@ use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::{Recorder, RunOutput};
 use crate::prompt::{BlockRun, CacheEvent, block_runs};
-use crate::request::{Request, RequestRecord, Status};
+use crate::request::{RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
 use crate::router::{Frontend, RouteRequest};
@@ -185,7 +185,7 @@ impl<'a> Simulation<'a> {
         self.active = self.now;
         let runs: Arc<[BlockRun]> =
             block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
-        let mut record = new_record(&request);
+        let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);
         if !self.setup.fits(request.prompt_tokens, request.output_tokens) {
             record.status = Status::Rejected;
@@ -390,26 +390,4 @@ fn runs_within(runs: &[BlockRun], blocks: u32) -> usize {
         fits
     };
     runs.iter().take_while(fits).count()
-}
-
-fn new_record(request: &Request) -> RequestRecord {
-    RequestRecord {
-        id: request.id,
-        session: request.session,
-        turn: request.turn,
-        prompt_tokens: request.prompt_tokens,
-        output_tokens: request.output_tokens,
-        arrival: request.arrival,
-        worker: None,
-        overlap_blocks: 0,
-        best_overlap_blocks: 0,
-        predicted_overlap_blocks: None,
-        hit_tokens: 0,
-        ceiling_tokens: 0,
-        admitted: None,
-        first_token: None,
-        finished: None,
-        preemptions: 0,
-        status: Status::Unfinished,
-    }
 }

@@ -6,11 +6,12 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What everybody may use.
-const VOCABULARY: &[&str] = &["error", "prompt", "request", "rng", "stats", "units"];
+const VOCABULARY: &[&str] = &["error", "hash", "prompt", "request", "rng", "stats", "units"];
 
 /// A module, and what it may use besides itself and the vocabulary.
 const LAYERS: &[(&str, &[&str])] = &[
     ("error", &[]),
+    ("hash", &[]),
     ("prompt", &[]),
     ("request", &[]),
     ("rng", &[]),
@@ -25,7 +26,8 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("compare", &["metrics", "router", "scenario", "sim", "workload"]),
     ("inspect", &["scenario", "workload"]),
     ("sweep", &["compare", "metrics", "scenario", "sim", "workload"]),
-    ("report", &["metrics", "scenario", "sim", "sweep"]),
+    ("calibrate", &["sim"]),
+    ("report", &["calibrate", "metrics", "scenario", "sim", "sweep"]),
 ];
 
 /// Of the simulation, reports know what it shows them and nothing of how it works.

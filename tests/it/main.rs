@@ -3,11 +3,13 @@
 
 mod bad_input;
 mod bad_traces;
+mod calibrate;
 mod determinism;
 mod invariants;
 mod layering;
 mod oracle;
 mod overload;
+mod presets;
 mod program;
 mod queueing;
 mod random_case;

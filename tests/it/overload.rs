@@ -1,6 +1,6 @@
 //! The overload flag: raised where the queue grows without bound, and nowhere else.
 
-use crate::support::{ListSource, request, scenario};
+use crate::support::{ListSource, fidelity, request, scenario};
 use crate::support_queue::{OneMsSteps, Service, replay};
 use kvroute::prompt::Segment;
 use kvroute::scenario::BUNDLED;
@@ -21,7 +21,12 @@ fn flagged(load: f64) -> usize {
 #[test]
 fn a_queue_at_load_0_9_is_hardly_ever_called_overloaded_and_one_at_1_1_nearly_always() {
     let (below, above) = (flagged(0.9), flagged(1.1));
-    eprintln!("flagged of 100 seeds: {below} at load 0.9, {above} at load 1.1");
+    fidelity(
+        "the overload warning",
+        "M/M/1 queues of 2,500 requests, 100 seeds each",
+        "overload",
+        format!("raised in {below} of 100 at load 0.9, in {above} of 100 at load 1.1"),
+    );
     assert!(below <= 5, "{below} of 100 at load 0.9");
     assert!(above >= 95, "{above} of 100 at load 1.1");
 }
@@ -71,4 +76,20 @@ fn a_bundled_workload_at_three_times_its_rate_is_called_overloaded() {
     modes.into_par_iter().for_each(|mode| {
         assert!(replay(&hasty, mode, 42).0.overloaded, "{mode}");
     });
+}
+
+/// As when long recorded conversations all begin within minutes: the slope over the whole run is
+/// negative, and still the latencies of most requests are those of the queue alone.
+#[test]
+fn a_queue_that_grew_and_shrank_again_is_called_overloaded() {
+    let rush = (0..2000).map(|id| (id, Nanos(id * 5_000_000)));
+    let stragglers = (2000..2200).map(|id| (id, Nanos((id - 1999) * 60_000_000_000)));
+    let requests = rush
+        .chain(stragglers)
+        .map(|(id, at)| request(id, at, vec![Segment { content: id, tokens: 12_000 }], 20));
+    let scenario = scenario("diverse", &["cluster.workers=1"]);
+    let setup = Setup::new(&scenario, "round-robin", 1).unwrap();
+    let source = Box::new(ListSource(requests.collect()));
+    let summary = run(&setup, source, &mut NoSink, &Control::default()).unwrap().summary;
+    assert!(summary.overloaded, "median queue time {} ms", summary.queue_time.p50);
 }

@@ -7,6 +7,7 @@
 //! widened for six tests at once to a family-wise error of 5 %. It must also be narrow enough to
 //! refuse the formula at a load 0.04 higher, and the formula of the other service law.
 
+use crate::support::fidelity;
 use crate::support_queue::{OneMsSteps, Service, replay};
 use kvroute::request::RequestRecord;
 use kvroute::stats::{Interval, interval_95, t_quantile};
@@ -70,6 +71,16 @@ fn check(service: Service, formula: fn(f64) -> f64, other: fn(f64) -> f64) {
             found.half_width,
             formula(load),
             100.0 * (found.mean / formula(load) - 1.0)
+        );
+        fidelity(
+            &format!("mean queue time, {} service, load {load}", service.name()),
+            "the closed formula of the queue",
+            "queueing",
+            format!(
+                "{:+.2} % ± {:.1} (16 seeds of 20,000 requests)",
+                100.0 * (found.mean / formula(load) - 1.0),
+                100.0 * found.half_width / formula(load)
+            ),
         );
         assert!(off(formula(load)) <= 1.0, "load {load}: {found:?}, not {}", formula(load));
         assert!(found.half_width < 0.15 * formula(load), "load {load}: {found:?} proves little");

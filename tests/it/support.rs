@@ -20,6 +20,12 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     None
 }
 
+/// One row of `docs/fidelity.md`, which `scripts/fidelity.sh` collects from the tests' output: what is
+/// claimed, against what it was checked, by which test, and what was found. The same on every run.
+pub fn fidelity(claim: &str, against: &str, test: &str, found: impl std::fmt::Display) {
+    println!("FIDELITY\t{claim}\t{against}\t`{test}`\t{found}");
+}
+
 /// A scenario of one kind of workload, with overrides `key=value`.
 pub fn scenario(workload: &str, overrides: &[&str]) -> Scenario {
     let mut draft = Draft::load(workload).unwrap();

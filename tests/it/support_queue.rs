@@ -17,6 +17,14 @@ pub enum Service {
 }
 
 impl Service {
+    /// The queue it makes under Poisson arrivals.
+    pub fn name(self) -> &'static str {
+        match self {
+            Service::Constant => "constant (M/D/1)",
+            Service::Exponential => "exponential (M/M/1)",
+        }
+    }
+
     /// The law of output tokens. Few tokens keep the test fast: every one is a step.
     fn law(self) -> &'static str {
         match self {

@@ -3,6 +3,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests panic like tests do")]
 
+use crate::support::fidelity;
 use kvroute::error::Result;
 use kvroute::inspect::caches::Caches;
 use kvroute::inspect::{Options, Report, TouchOrder, inspect};
@@ -68,6 +69,12 @@ fn inspection_reproduces_every_hit_of_the_ground_truth() {
         let options =
             Options { capacities: vec![1000], round_robin: vec![4], ..Options::default() };
         check_first_thousand(&inspect(&limited, &options).unwrap(), &truth["prefix_1000_requests"]);
+        fidelity(
+            "trace reading, infinite, LRU and round-robin hit counts",
+            &format!("independent ground truth of `{name}`"),
+            "traces::inspection_reproduces_every_hit_of_the_ground_truth",
+            "every integer equal, and the hits of every single request",
+        );
     }
 }
 

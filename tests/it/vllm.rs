@@ -1,7 +1,7 @@
 //! Recordings of a real vLLM server (`../shared/reference/vllm.md`): which tokens it had cached, and
 //! every block it stored and removed.
 
-use crate::support::{scenario, shared};
+use crate::support::{fidelity, scenario, shared};
 use kvroute::compare::open_workload;
 use kvroute::error::Result;
 use kvroute::hash::{VllmAlgorithm, VllmHash};
@@ -118,7 +118,14 @@ fn every_recorded_hash_is_computed_again_from_its_tokens() {
         ("oracle/vllm-cbor-events.jsonl", VllmAlgorithm::Sha256Cbor, 108),
     ] {
         let Some(path) = shared(file) else { return };
-        assert_eq!(stored(&checked_changes(&events(&path), algorithm)), hashes);
+        let found = stored(&checked_changes(&events(&path), algorithm));
+        assert_eq!(found, hashes);
+        fidelity(
+            "block hashes of vLLM",
+            &format!("recorded KV events, `{file}`"),
+            "vllm::every_recorded_hash_is_computed_again_from_its_tokens",
+            format!("{found} of {hashes} equal ({algorithm:?})"),
+        );
     }
 }
 
@@ -185,6 +192,12 @@ fn all_220_sequential_requests_hit_what_the_server_hit() {
         equal_hits(&watch, &recorded)
     };
     assert_eq!((equal(&[]), recorded.len()), (220, 220));
+    fidelity(
+        "cache hits of a sequential client under eviction (`vllm`)",
+        "a real vLLM 0.32 server, `oracle/vllm-seq-hard.jsonl`",
+        "vllm::all_220_sequential_requests_hit_what_the_server_hit",
+        "hit tokens equal for 220 of 220 requests",
+    );
     // The recording can tell a wrong model from the right one.
     for wrong in [
         "cluster.eviction=fifo",
@@ -265,6 +278,12 @@ fn every_block_is_stored_and_removed_when_the_server_did() {
         assert_eq!((same, ours.len()), (1524, theirs.len()), "{router}: the first {same} agree");
     }
     assert_eq!((stored(&theirs), theirs.len()), (921, 1524));
+    fidelity(
+        "blocks stored and evicted, and in which order (`vllm`)",
+        "the KV event stream of that server, `oracle/vllm-seq-hard-events.jsonl`",
+        "vllm::every_block_is_stored_and_removed_when_the_server_did",
+        format!("{} of {} changes equal, hash by hash", theirs.len(), theirs.len()),
+    );
 }
 
 #[test]

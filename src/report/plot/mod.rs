@@ -5,10 +5,12 @@ mod balance;
 pub(super) mod canvas;
 mod over_time;
 mod panel;
+mod residuals;
 pub(super) mod style;
 mod ttft_cdf;
 
 pub use canvas::png;
+pub use residuals::draw_residuals;
 
 use crate::error::Result;
 use crate::metrics::summary::RunSummary;

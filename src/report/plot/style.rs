@@ -55,6 +55,8 @@ pub fn marked_line(canvas: &Canvas<'_>, points: &[Point], index: usize) -> Resul
 pub enum Key<'a> {
     /// The `index`-th router, shown by its line and marker.
     Router(usize, &'a str),
+    /// The marker of the `index`-th series, without a line.
+    Mark(usize, &'a str),
     /// The dashed line.
     Dashed(&'a str),
 }
@@ -73,7 +75,7 @@ pub fn legend(canvas: &Canvas<'_>, width: f64, top: f64, keys: &[Key<'_>]) -> Re
     const LINE: f64 = 28.0;
     let (mut x, mut y) = (MARGIN, top + 10.0);
     for key in keys {
-        let (Key::Router(_, text) | Key::Dashed(text)) = key;
+        let (Key::Router(_, text) | Key::Mark(_, text) | Key::Dashed(text)) = key;
         let text = canvas.fit(text, MEDIUM, 300.0)?;
         let needs = LINE + 6.0 + canvas.text_width(&text, MEDIUM)?;
         if x > MARGIN && x + needs > width - MARGIN {
@@ -85,6 +87,7 @@ pub fn legend(canvas: &Canvas<'_>, width: f64, top: f64, keys: &[Key<'_>]) -> Re
                 canvas.line(&line, color(*index), 2.0)?;
                 marker(canvas, (x + LINE / 2.0, y), *index)?;
             }
+            Key::Mark(index, _) => marker(canvas, (x + LINE / 2.0, y), *index)?,
             Key::Dashed(_) => canvas.dashed(&line, INK, 1.5)?,
         }
         canvas.text(&text, (x + LINE + 6.0, y), MEDIUM, Anchor::LeftMiddle)?;

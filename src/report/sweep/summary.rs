@@ -141,5 +141,5 @@ fn metric_of(estimate: &Estimate, difference: Option<Difference>) -> MetricOf {
 /// Both ends of an interval, where it has any.
 fn ends(interval: &Interval) -> Option<(f64, f64)> {
     let half = interval.half_width;
-    half.is_finite().then(|| (interval.mean - half, interval.mean + half))
+    half.is_finite().then_some((interval.mean - half, interval.mean + half))
 }

@@ -206,7 +206,8 @@ fn sentences(table: &Table, ranked: &[usize], place: usize) -> Vec<String> {
     let failed = (0..table.cells().len()).filter_map(|cell| table.failure(cell));
     let reasons: Vec<&str> = failed.collect();
     if let Some(first) = reasons.first() {
-        sentences.push(format!("{} cells failed; the first: {first}", reasons.len()));
+        let cells = if reasons.len() == 1 { "cell" } else { "cells" };
+        sentences.push(format!("{} {cells} failed; the first: {first}", reasons.len()));
     }
     sentences
 }

@@ -1,7 +1,8 @@
 //! Linear in the features of a batch, ms:
-//! `step + [prefill] (prefill_step + prefill_token · max(new − free, 0) + prefill_attention · Σ n (c + n/2))
-//!  + decode_seq · sequences + decode_context · Σ context`.
-//!
+//! ```text
+//! step + (prefill_step + prefill_token · max(new − free, 0) + prefill_attention · Σ n (c + n/2)  if there is prefill)
+//!      + decode_seq · sequences + decode_context · Σ context
+//! ```
 //! A mixed step pays the constant once, as measured steps do.
 
 use super::{BatchShape, LatencyModel};

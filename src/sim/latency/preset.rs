@@ -1,12 +1,12 @@
 //! Latency presets: coefficients with their source and error, built in or from a file.
 
-use super::LinearSpec;
+use super::{LinearSpec, RooflineSpec, TableSpec};
 use crate::error::{Error, Result, did_you_mean};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use std::path::Path;
 
 /// A latency model with what is known about it.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preset {
     /// Name on the command line.
@@ -17,34 +17,74 @@ pub struct Preset {
     pub source: String,
     /// How far the fit is from its source.
     pub error: String,
+    /// Where the numbers hold: lengths, batches, precision.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub valid: String,
     /// KV tokens of one worker, where known.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_tokens: Option<u64>,
+    /// KV cache of one token, bytes, all layers and all GPUs of a worker, each head once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kv_bytes_per_token: Option<u64>,
     /// The model itself.
     pub model: ModelKind,
 }
 
 /// A model's formula and coefficients.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum ModelKind {
     /// See [`LinearSpec`].
     Linear(LinearSpec),
     /// Dynamo's mocker polynomials.
     Mocker,
+    /// See [`RooflineSpec`].
+    Roofline(RooflineSpec),
+    /// See [`TableSpec`].
+    Table(TableSpec),
 }
 
-#[derive(Deserialize)]
+impl ModelKind {
+    /// What is wrong with the numbers, as the rest of a sentence.
+    fn check(&self) -> std::result::Result<(), String> {
+        match self {
+            ModelKind::Linear(spec) if !spec.is_valid() => {
+                Err("coefficients must be finite numbers, 0 or more".into())
+            }
+            ModelKind::Linear(_) | ModelKind::Mocker => Ok(()),
+            ModelKind::Roofline(spec) => spec.check(),
+            ModelKind::Table(spec) => spec.check(),
+        }
+    }
+}
+
+#[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PresetFile {
     preset: Vec<Preset>,
 }
 
+impl Preset {
+    /// As a file that `cluster.latency` takes.
+    ///
+    /// # Errors
+    /// Only where a number cannot be written, which would be a bug.
+    pub fn to_toml(&self) -> Result<String> {
+        let file = PresetFile { preset: vec![self.clone()] };
+        toml::to_string(&file)
+            .map_err(|why| Error::Run(format!("a preset could not be written: {why}")))
+    }
+}
+
 /// The presets that come with the program.
 pub fn builtin() -> Vec<Preset> {
-    let file: PresetFile =
-        toml::from_str(include_str!("presets.toml")).expect("checked by a test: the file parses");
-    file.preset
+    let files =
+        [include_str!("presets.toml"), include_str!("tables.toml"), include_str!("rooflines.toml")];
+    let parse = |text| {
+        let file: PresetFile = toml::from_str(text).expect("checked by a test: the files parse");
+        file.preset
+    };
+    files.into_iter().flat_map(parse).collect()
 }
 
 /// A built-in preset by name, or one read from a file.
@@ -78,12 +118,8 @@ fn read(path: &Path) -> Result<Preset> {
         )));
     }
     let preset = file.preset.remove(0);
-    match &preset.model {
-        ModelKind::Linear(spec) if !spec.is_valid() => {
-            Err(wrong("coefficients must be finite numbers, 0 or more".into()))
-        }
-        _ => Ok(preset),
-    }
+    preset.model.check().map_err(wrong)?;
+    Ok(preset)
 }
 
 #[cfg(test)]
@@ -101,10 +137,9 @@ mod tests {
             assert!(
                 !preset.source.is_empty() && !preset.error.is_empty() && !preset.about.is_empty()
             );
-            assert!(preset.kv_tokens.is_some(), "{}", preset.name);
-            if let ModelKind::Linear(spec) = &preset.model {
-                assert!(spec.is_valid(), "{}", preset.name);
-            }
+            assert!(preset.kv_tokens.is_some() && !preset.valid.is_empty(), "{}", preset.name);
+            assert!(preset.kv_bytes_per_token.is_some() || preset.name == "mocker");
+            assert_eq!(preset.model.check(), Ok(()), "{}", preset.name);
         }
     }
 }

@@ -1,0 +1,360 @@
+//! Fits the `linear` model to measured steps.
+//!
+//! Non-negative least squares of relative errors: every row weighs 1 / (fitted time)², found by
+//! repeating the fit, since weights from the measured times themselves would favour rows that
+//! happened to be quick. Times of steps add up in a run, so their mean should come out, not less.
+
+use super::nnls;
+use super::read::{Row, Source};
+use crate::error::{Error, Result};
+use crate::sim::latency::{BatchShape, LinearSpec, ModelKind, model};
+use crate::stats::{mean, quantile};
+
+/// Rows for every coefficient at least, in the fitted part.
+const MIN_ROWS: usize = 16;
+/// Repetitions of the fit; the weights change little after a few.
+const REPEATS: usize = 20;
+/// Candidates for the prefill tokens of a step that cost nothing.
+const FREE_TOKENS: [u64; 9] = [0, 16, 32, 64, 96, 128, 192, 256, 384];
+/// A candidate above 0 must lower the squared error by this share to be believed.
+const WORTH: f64 = 0.02;
+
+/// A fitted model and how good it is.
+#[derive(Clone, Debug)]
+pub struct Fit {
+    /// Coefficients.
+    pub spec: LinearSpec,
+    /// Milliseconds by which clients' measurements exceed the engine's own, part of `step_ms`; 0
+    /// where only one of the two was given.
+    pub between_steps_ms: f64,
+    /// Share of the variance of the fitted rows' times that is explained.
+    pub r2: f64,
+    /// Steps with prefill.
+    pub prefill: Halves,
+    /// Steps without.
+    pub decode: Halves,
+    /// The largest steps measured.
+    pub range: Range,
+    /// Every row, in order.
+    pub points: Vec<Point>,
+}
+
+/// What measurements cover, from 0.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Range {
+    /// Prefill tokens of a step.
+    pub prefill_tokens: u64,
+    /// Decoding requests of a step.
+    pub decode_seqs: u64,
+    /// Cached tokens of a request; 0 where they were not measured.
+    pub context: u64,
+}
+
+/// Errors of the rows the fit has seen and of those it has not.
+#[derive(Clone, Copy, Debug)]
+pub struct Halves {
+    /// Seen.
+    pub fitted: Errors,
+    /// Held out.
+    pub held_out: Errors,
+}
+
+/// Relative errors |fitted / measured − 1|; NaN where there are no rows.
+#[derive(Clone, Copy, Debug)]
+pub struct Errors {
+    /// Rows.
+    pub rows: usize,
+    /// Median.
+    pub p50: f64,
+    /// 90th percentile.
+    pub p90: f64,
+    /// Greatest.
+    pub max: f64,
+}
+
+/// A measured step and its fit.
+#[derive(Clone, Copy, Debug)]
+pub struct Point {
+    /// With prefill.
+    pub is_prefill: bool,
+    /// Not seen by the fit.
+    pub is_held_out: bool,
+    /// Milliseconds measured.
+    pub measured: f64,
+    /// Milliseconds fitted.
+    pub fitted: f64,
+}
+
+/// Fits the rows, leaving out the share `holdout` of them: every second row of either kind for 0.5.
+///
+/// # Errors
+/// Where there are too few rows.
+pub fn fit(rows: &[Row], holdout: f64) -> Result<Fit> {
+    let held_out = hold_out(rows, holdout);
+    let seen: Vec<Row> =
+        rows.iter().zip(&held_out).filter(|(_, held)| !**held).map(|(row, _)| *row).collect();
+    if seen.len() < MIN_ROWS {
+        return Err(Error::input(format!(
+            "{} rows of measurements to fit are too few; give {MIN_ROWS} or more, in more files or \
+             with a smaller --holdout",
+            seen.len()
+        )));
+    }
+    let coefficients = best(&seen);
+    let points: Vec<Point> = rows
+        .iter()
+        .zip(&held_out)
+        .map(|(row, held)| Point {
+            is_prefill: row.is_prefill(),
+            is_held_out: *held,
+            measured: row.ms,
+            fitted: coefficients.predict(row),
+        })
+        .collect();
+    Ok(Fit {
+        spec: coefficients.spec,
+        between_steps_ms: coefficients.between,
+        r2: r2(&points),
+        prefill: halves(&points, true),
+        decode: halves(&points, false),
+        range: range(rows),
+        points,
+    })
+}
+
+fn range(rows: &[Row]) -> Range {
+    let shapes = || rows.iter().map(|row| &row.shape);
+    let per = |total: u64, requests: u64| total / requests.max(1);
+    let context = |shape: &BatchShape| {
+        let decode = per(shape.decode_context.saturating_sub(shape.decode_seqs), shape.decode_seqs);
+        per(shape.prefill_context, shape.prefill_seqs).max(decode)
+    };
+    Range {
+        prefill_tokens: shapes().map(|shape| shape.prefill_tokens).max().unwrap_or(0),
+        decode_seqs: shapes().map(|shape| shape.decode_seqs).max().unwrap_or(0),
+        context: shapes().map(context).max().unwrap_or(0),
+    }
+}
+
+/// Which rows are left out, in even strides over the rows with prefill and over those without.
+fn hold_out(rows: &[Row], share: f64) -> Vec<bool> {
+    let mut seen = [0.0; 2];
+    rows.iter()
+        .map(|row| {
+            let count = &mut seen[usize::from(row.is_prefill())];
+            *count += 1.0;
+            (*count * share).floor() > ((*count - 1.0) * share).floor()
+        })
+        .collect()
+}
+
+/// A model, and what clients' clocks add to the engine's.
+struct Coefficients {
+    spec: LinearSpec,
+    between: f64,
+}
+
+impl Coefficients {
+    fn predict(&self, row: &Row) -> f64 {
+        let step = model(&ModelKind::Linear(self.spec), 0).step(&row.shape).as_ms_f64();
+        match row.source {
+            Source::Engine => step - self.between,
+            Source::Client => step,
+        }
+    }
+
+    fn error(&self, rows: &[Row]) -> f64 {
+        rows.iter().map(|row| (self.predict(row) / row.ms - 1.0).powi(2)).sum()
+    }
+}
+
+fn best(rows: &[Row]) -> Coefficients {
+    let mut best = solve(rows, 0);
+    let longest = rows.iter().map(|row| row.shape.prefill_tokens).max().unwrap_or(0);
+    for free in FREE_TOKENS.into_iter().filter(|free| *free > 0 && free * 4 <= longest) {
+        let candidate = solve(rows, free);
+        if candidate.error(rows) < (1.0 - WORTH) * best.error(rows) {
+            best = candidate;
+        }
+    }
+    best
+}
+
+fn solve(rows: &[Row], free: u64) -> Coefficients {
+    let mut weights: Vec<f64> = rows.iter().map(|row| 1.0 / row.ms).collect();
+    let mut found = Coefficients { spec: LinearSpec::default(), between: 0.0 };
+    // Without both clocks there is nothing to tell apart.
+    let both = [Source::Engine, Source::Client]
+        .iter()
+        .all(|source| rows.iter().any(|row| row.source == *source));
+    for _ in 0..REPEATS {
+        let weighted: Vec<(Vec<f64>, f64)> = rows
+            .iter()
+            .zip(&weights)
+            .map(|(row, weight)| {
+                let features = features(&row.shape, free, both && row.source == Source::Client);
+                (features.iter().map(|value| value * weight).collect(), row.ms * weight)
+            })
+            .collect();
+        found = coefficients(&nnls::solve(&weighted, FEATURES), free);
+        weights = rows.iter().map(|row| 1.0 / found.predict(row).max(1e-6)).collect();
+    }
+    found
+}
+
+const FEATURES: usize = 7;
+
+fn features(shape: &BatchShape, free: u64, is_client: bool) -> [f64; FEATURES] {
+    [
+        1.0,
+        f64::from(shape.prefill_tokens > 0),
+        shape.prefill_tokens.saturating_sub(free) as f64,
+        shape.prefill_attention_x2 as f64 / 2.0,
+        shape.decode_seqs as f64,
+        shape.decode_context as f64,
+        f64::from(is_client),
+    ]
+}
+
+fn coefficients(x: &[f64], free: u64) -> Coefficients {
+    let spec = LinearSpec {
+        step_ms: x[0] + x[6],
+        prefill_step_ms: x[1],
+        prefill_token_ms: x[2],
+        prefill_free_tokens: free,
+        prefill_attention_ms: x[3],
+        decode_seq_ms: x[4],
+        decode_context_ms: x[5],
+    };
+    Coefficients { spec, between: x[6] }
+}
+
+fn r2(points: &[Point]) -> f64 {
+    let seen: Vec<&Point> = points.iter().filter(|point| !point.is_held_out).collect();
+    let centre = mean(&seen.iter().map(|point| point.measured).collect::<Vec<f64>>());
+    let sum = |of: &dyn Fn(&Point) -> f64| seen.iter().map(|point| of(point).powi(2)).sum::<f64>();
+    1.0 - sum(&|point| point.measured - point.fitted) / sum(&|point| point.measured - centre)
+}
+
+fn halves(points: &[Point], is_prefill: bool) -> Halves {
+    let of = |is_held_out: bool| {
+        let chosen =
+            |point: &&Point| point.is_prefill == is_prefill && point.is_held_out == is_held_out;
+        let error = |point: &Point| (point.fitted / point.measured - 1.0).abs();
+        Errors::of(points.iter().filter(chosen).map(error).collect())
+    };
+    Halves { fitted: of(false), held_out: of(true) }
+}
+
+impl Errors {
+    /// Of a list of relative errors.
+    pub fn of(mut errors: Vec<f64>) -> Errors {
+        errors.sort_unstable_by(f64::total_cmp);
+        Errors {
+            rows: errors.len(),
+            p50: quantile(&errors, 0.5),
+            p90: quantile(&errors, 0.9),
+            max: errors.last().copied().unwrap_or(f64::NAN),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRUTH: LinearSpec = LinearSpec {
+        step_ms: 12.0,
+        prefill_step_ms: 3.0,
+        prefill_token_ms: 0.5,
+        prefill_free_tokens: 0,
+        prefill_attention_ms: 2e-4,
+        decode_seq_ms: 0.9,
+        decode_context_ms: 4e-4,
+    };
+
+    /// Steps of many shapes, whose times differ from `spec` by what `error` says of each.
+    fn measured(spec: LinearSpec, error: impl Fn(u32) -> f64) -> Vec<Row> {
+        let row = |i: u32| {
+            let mut shape = BatchShape::default();
+            if i.is_multiple_of(3) {
+                shape.prefill(i * 31 % 4096, 1 + i * 97 % 2048);
+            }
+            (0..i % 17).for_each(|_| shape.decode(1 + i * 61 % 4096));
+            let ms = model(&ModelKind::Linear(spec), 0).step(&shape).as_ms_f64();
+            Row { shape, ms: ms * (1.0 + error(i)), source: Source::Engine }
+        };
+        (1..400).map(row).filter(|row| row.shape != BatchShape::default()).collect()
+    }
+
+    fn close(ours: f64, truth: f64, allowed: f64) {
+        assert!((ours - truth).abs() <= allowed * truth, "{ours}, true {truth}");
+    }
+
+    #[test]
+    fn exact_measurements_give_the_coefficients_back() {
+        let fit = fit(&measured(TRUTH, |_| 0.0), 0.5).unwrap();
+        let spec = fit.spec;
+        close(spec.step_ms, TRUTH.step_ms, 1e-4);
+        close(spec.prefill_step_ms, TRUTH.prefill_step_ms, 1e-3);
+        close(spec.prefill_token_ms, TRUTH.prefill_token_ms, 1e-4);
+        close(spec.prefill_attention_ms, TRUTH.prefill_attention_ms, 1e-4);
+        close(spec.decode_seq_ms, TRUTH.decode_seq_ms, 1e-3);
+        close(spec.decode_context_ms, TRUTH.decode_context_ms, 1e-4);
+        assert_eq!(spec.prefill_free_tokens, 0);
+        assert!(fit.prefill.held_out.max < 1e-4 && fit.r2 > 0.9999);
+    }
+
+    #[test]
+    fn free_prefill_tokens_are_found() {
+        let truth = LinearSpec { prefill_free_tokens: 192, ..TRUTH };
+        let fit = fit(&measured(truth, |_| 0.0), 0.5).unwrap();
+        assert_eq!(fit.spec.prefill_free_tokens, 192);
+        close(fit.spec.prefill_token_ms, 0.5, 1e-3);
+    }
+
+    /// Weights from the measured times would come out low by the square of the spread, 4 %.
+    #[test]
+    fn scattered_measurements_are_fitted_at_their_mean() {
+        let rows = measured(TRUTH, |i| if i / 3 % 2 == 0 { 0.2 } else { -0.2 });
+        let fit = fit(&rows, 0.0).unwrap();
+        let ratios: Vec<f64> = fit.points.iter().map(|p| p.fitted / p.measured).collect();
+        let inverse: Vec<f64> = fit.points.iter().map(|p| p.measured / p.fitted).collect();
+        close(mean(&inverse), 1.0, 0.005);
+        assert!(mean(&ratios) > 1.02);
+    }
+
+    #[test]
+    fn what_passes_between_steps_is_told_from_the_two_clocks() {
+        let mut rows = measured(TRUTH, |_| 0.0);
+        for (index, row) in rows.iter_mut().enumerate() {
+            // Not in step with the rows held out.
+            if index % 5 < 2 {
+                (row.ms, row.source) = (row.ms + 4.0, Source::Client);
+            }
+        }
+        let fit = fit(&rows, 0.5).unwrap();
+        close(fit.between_steps_ms, 4.0, 1e-3);
+        close(fit.spec.step_ms, 16.0, 1e-3);
+        assert!(fit.decode.held_out.max < 1e-4);
+    }
+
+    #[test]
+    fn every_second_row_of_either_kind_is_held_out() {
+        let rows = measured(TRUTH, |_| 0.0);
+        let held = hold_out(&rows, 0.5);
+        for kind in [true, false] {
+            let of = rows.iter().zip(&held).filter(|(row, _)| row.is_prefill() == kind);
+            let of: Vec<bool> = of.map(|(_, held)| *held).collect();
+            assert!(of.chunks(2).all(|pair| pair[0] != *pair.last().unwrap() || pair.len() == 1));
+        }
+        assert!(hold_out(&rows, 0.0).iter().all(|held| !held));
+    }
+
+    #[test]
+    fn too_few_rows_are_refused() {
+        let rows = measured(TRUTH, |_| 0.0);
+        let message = fit(&rows[..20], 0.5).unwrap_err().to_string();
+        assert!(message.contains("too few") && message.contains("--holdout"), "{message}");
+    }
+}
