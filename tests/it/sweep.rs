@@ -225,7 +225,10 @@ fn a_sweep_stops_replicating_cells_that_are_narrow_enough_and_shards_agree() {
 #[test]
 fn a_trace_is_shared_by_all_points_and_gives_what_simulate_gives() {
     let place = tempfile::tempdir().unwrap();
-    succeed(place.path(), &["trace", "generate", "multi-turn", "--num-requests=80", "--out=t.jsonl"]);
+    succeed(
+        place.path(),
+        &["trace", "generate", "multi-turn", "--num-requests=80", "--out=t.jsonl"],
+    );
     fs::write(place.path().join("s.toml"), "[grid]\ncluster.workers = [2, 3]\n").unwrap();
     let args = ["s.toml", "--trace=t.jsonl", "--router-mode=kv", "--no-plots"];
     let (files, table) = sweep(place.path(), &args, "swept");

@@ -9,7 +9,7 @@ use crate::report::plot::canvas::{self, Anchor, Canvas, INK, Point};
 use crate::report::plot::style::{Key, legend, marker, title};
 use crate::sweep::{Better, METRICS, Table, metric};
 
-/// Cells of the front with a name beside them at most.
+/// Names beside cells of the front at most.
 const NAMED: usize = 6;
 
 /// A cell in the plane.
@@ -96,19 +96,12 @@ fn is_front(dot: &Dot, dots: &[Dot], better: Better) -> bool {
     dot.steady && !dots.iter().any(beats)
 }
 
+/// Spanned by the steady cells, where there are any; overloaded ones stay at its edge.
 fn frame(dots: &[Dot], top: f64, height: f64) -> Frame {
+    let any_steady = dots.iter().any(|dot| dot.steady);
     let range = |value: fn(&Dot) -> f64| {
-        let low = dots.iter().map(value).fold(f64::INFINITY, f64::min);
-        let high = dots.iter().map(value).fold(f64::NEG_INFINITY, f64::max);
-        let edge = 0.06 * (high - low);
-        ((low - edge).max(0.0), high + edge)
-    };
-    let scale = |(low, high): (f64, f64)| {
-        if high > 20.0 * low.max(1e-3) {
-            Scale::wide(low.max(1e-3), high)
-        } else {
-            Scale::linear(low, high)
-        }
+        let spanning = || dots.iter().filter(|dot| dot.steady || !any_steady).map(value);
+        (spanning().fold(f64::INFINITY, f64::min), spanning().fold(f64::NEG_INFINITY, f64::max))
     };
     Frame {
         from: (90.0, top),
@@ -118,13 +111,23 @@ fn frame(dots: &[Dot], top: f64, height: f64) -> Frame {
     }
 }
 
+/// With a little room at both ends; logarithmic where values span a factor of 20.
+fn scale((low, high): (f64, f64)) -> Scale {
+    if low > 0.0 && high > 20.0 * low {
+        return Scale::wide(0.8 * low, 1.2 * high);
+    }
+    let edge = 0.08 * (high - low);
+    Scale::linear((low - edge).max(0.0), high + edge)
+}
+
 fn draw_front(canvas: &Canvas<'_>, frame: &Frame, dots: &[Dot]) -> Result<()> {
     let front: Vec<Point> =
         dots.iter().filter(|dot| dot.on_front).map(|dot| frame.at(dot.at)).collect();
     if front.len() > 1 { canvas.dashed(&front, INK, 1.5) } else { Ok(()) }
 }
 
-/// Names of the cells of the front, first to last, as many as there is room for.
+/// Names of the cells of the front, on the side where no other cell can be, as long as they do not
+/// run into each other.
 fn name_front(
     canvas: &Canvas<'_>,
     frame: &Frame,
@@ -132,15 +135,18 @@ fn name_front(
     name: &dyn Fn(usize) -> String,
     lower: bool,
 ) -> Result<()> {
-    // On the side where no other cell can be.
     let dy = if lower { 11.0 } else { -11.0 };
-    let front: Vec<&Dot> = dots.iter().filter(|dot| dot.on_front).collect();
-    let every = front.len().div_ceil(NAMED).max(1);
-    for dot in front.iter().step_by(every) {
+    let mut named: Vec<Point> = Vec::new();
+    for dot in dots.iter().filter(|dot| dot.on_front) {
         let (x, y) = frame.at(dot.at);
         let text = canvas.fit(&name(dot.cell), SMALL, 260.0)?;
-        let right = x + 12.0 + canvas.text_width(&text, SMALL)? > frame.to.0;
-        let (at, anchor) = match right {
+        let width = canvas.text_width(&text, SMALL)?;
+        let near = |(other, height): &Point| (other - x).abs() < width && (height - y).abs() < 15.0;
+        if named.len() == NAMED || named.iter().any(near) {
+            continue;
+        }
+        named.push((x, y));
+        let (at, anchor) = match x - width - 12.0 > frame.from.0 {
             true => ((x - 7.0, y + dy), Anchor::RightMiddle),
             false => ((x + 7.0, y + dy), Anchor::LeftMiddle),
         };
