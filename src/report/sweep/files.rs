@@ -9,7 +9,7 @@ use journal::Head;
 
 /// Files that a sweep writes; the journal is not among them, since it outlives a run.
 pub const RESULTS: &[&str] =
-    &["points.csv", "summary.json", "sweep.toml", "scenario.toml", "timing.json"];
+    &["points.csv", "points.parquet", "summary.json", "sweep.toml", "scenario.toml", "timing.json"];
 
 /// Writes everything but `timing.json` and puts the journal in order; the same bytes however the
 /// rows came about.
@@ -20,6 +20,8 @@ pub fn write(dir: &RunDir, head: &Head, table: &Table, with_plots: bool) -> Resu
     dir.write("sweep.toml", head.definition.sweep.as_bytes())?;
     dir.write("scenario.toml", head.definition.scenario.as_bytes())?;
     dir.write("points.csv", csv::points(table).as_bytes())?;
+    #[cfg(feature = "parquet")]
+    dir.write("points.parquet", &super::parquet::points(table)?)?;
     dir.write("summary.json", &summary::json(table, &head.definition)?)?;
     if with_plots {
         plots::write(dir, head, table)?;

@@ -5,6 +5,8 @@ mod csv;
 mod files;
 pub mod journal;
 pub mod merge;
+#[cfg(feature = "parquet")]
+mod parquet;
 mod plots;
 mod summary;
 mod text;

@@ -135,7 +135,7 @@ fn name_front(
     name: &dyn Fn(usize) -> String,
     lower: bool,
 ) -> Result<()> {
-    let dy = if lower { 11.0 } else { -11.0 };
+    let dy = if lower { 19.0 } else { -11.0 };
     let mut named: Vec<Point> = Vec::new();
     for dot in dots.iter().filter(|dot| dot.on_front) {
         let (x, y) = frame.at(dot.at);
