@@ -26,7 +26,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("compare", &["metrics", "router", "scenario", "sim", "workload"]),
     ("inspect", &["scenario", "workload"]),
     ("calibrate", &["sim"]),
-    ("report", &["calibrate", "metrics", "scenario", "sim"]),
+    ("search", &["compare", "metrics", "scenario", "sim"]),
+    ("claims", &["compare", "scenario", "search", "sim"]),
+    ("report", &["calibrate", "claims", "metrics", "scenario", "search", "sim"]),
 ];
 
 /// Of the simulation, reports know what it shows them and nothing of how it works.
