@@ -107,7 +107,7 @@ pub const CLAIMS: &[Claim] = &[
                 "system-prompts.toml",
                 "the system prompt is most of the prompt (6,000 of 7,200 tokens)",
                 &[],
-                10.0,
+                13.1,
                 0.8
             ),
             setting!(
@@ -118,7 +118,7 @@ pub const CLAIMS: &[Claim] = &[
                     "workload.shared_prefix.question={law=\"constant\", value=7252}",
                     "workload.shared_prefix.output={law=\"constant\", value=430}",
                 ],
-                10.0,
+                16.6,
                 0.8
             ),
         ],
@@ -132,18 +132,19 @@ pub const CLAIMS: &[Claim] = &[
                 "follow-up-turns.toml",
                 "turns add little text (about 240 tokens) to the conversation",
                 &[],
-                10.0,
+                12.7,
                 0.8
             ),
             setting!(
                 "follow-up-turns.toml",
                 "every turn brings as much text as Azure's mean prompt (1,155 tokens)",
                 &[
+                    "workload.requests=9000",
                     "workload.multi_turn.first={law=\"lognormal\", mean=1155, cv=0.96, max=14050}",
                     "workload.multi_turn.follow_up={law=\"lognormal\", mean=1155, cv=0.96, max=14050}",
                     "workload.multi_turn.output={law=\"lognormal\", mean=211, cv=0.77, max=1000}",
                 ],
-                10.0,
+                3.2,
                 0.8
             ),
         ],
@@ -157,21 +158,21 @@ pub const CLAIMS: &[Claim] = &[
                 "similar-queries.toml",
                 "similar prompts differ after a quarter of their length",
                 &[],
-                10.0,
+                16.6,
                 0.8
             ),
             setting!(
                 "similar-queries.toml",
                 "similar prompts differ only after half of their length",
                 &["workload.similar.differs_at=0.5"],
-                10.0,
+                17.3,
                 0.8
             ),
             setting!(
                 "similar-queries.toml",
                 "similar prompts differ in their first tokens (a date, a name)",
                 &["workload.similar.differs_at=0"],
-                10.0,
+                16.3,
                 0.8
             ),
         ],
@@ -185,15 +186,15 @@ pub const CLAIMS: &[Claim] = &[
                 "ttft-high-overlap.toml",
                 "the system prompts exceed one worker's cache, at 80 % of round robin's capacity",
                 &[],
-                10.0,
+                13.1,
                 0.8
             ),
-            setting!("ttft-high-overlap.toml", "the same at 40 % of that capacity", &[], 10.0, 0.4),
+            setting!("ttft-high-overlap.toml", "the same at 40 % of that capacity", &[], 13.1, 0.4),
             setting!(
                 "ttft-high-overlap.toml",
                 "the system prompts fit into every worker's cache (10 of them)",
                 &["workload.shared_prefix.prefixes=10"],
-                10.0,
+                19.9,
                 0.8
             ),
         ],
@@ -207,14 +208,14 @@ pub const CLAIMS: &[Claim] = &[
                 "throughput.toml",
                 "the system prompts exceed one worker's cache",
                 &[],
-                10.0,
+                13.1,
                 0.8
             ),
             setting!(
                 "throughput.toml",
                 "the system prompts fit into every worker's cache (10 of them)",
                 &["workload.shared_prefix.prefixes=10"],
-                10.0,
+                19.9,
                 0.8
             ),
         ],
@@ -224,19 +225,19 @@ pub const CLAIMS: &[Claim] = &[
         measure: Measure::BusySpread,
         promise: Promise::AtMost(20.0),
         settings: &[
-            setting!("utilisation.toml", "many system prompts are equally popular", &[], 10.0, 0.8),
+            setting!("utilisation.toml", "many system prompts are equally popular", &[], 13.1, 0.8),
             setting!(
                 "utilisation.toml",
                 "their popularity is skewed (Zipf 1.2)",
                 &["workload.shared_prefix.zipf=1.2"],
-                10.0,
+                16.3,
                 0.8
             ),
             setting!(
                 "utilisation.toml",
                 "the load is low (15 % of round robin's capacity)",
                 &[],
-                10.0,
+                13.1,
                 0.15
             ),
         ],
@@ -246,19 +247,19 @@ pub const CLAIMS: &[Claim] = &[
         measure: Measure::HotSpot,
         promise: Promise::AtMost(1.5),
         settings: &[
-            setting!("hot-spots.toml", "many system prompts are equally popular", &[], 10.0, 0.8),
+            setting!("hot-spots.toml", "many system prompts are equally popular", &[], 13.1, 0.8),
             setting!(
                 "hot-spots.toml",
                 "all requests share one system prompt",
                 &["workload.shared_prefix.prefixes=1"],
-                10.0,
+                20.7,
                 0.8
             ),
             setting!(
                 "hot-spots.toml",
                 "one prompt and a low load (15 % of round robin's capacity)",
                 &["workload.shared_prefix.prefixes=1"],
-                10.0,
+                20.7,
                 0.15
             ),
         ],

@@ -34,7 +34,8 @@ enum Command {
     /// by bisection. Without --slo the goal is that the queue does not grow without bound.
     ///
     /// A run at a higher rate gets as many more requests, so that all last for the same simulated time;
-    /// the first 20 % of that time and what follows the last start are not measured. Each rate is run
+    /// the first 20 % of that time and what follows the last start are not measured, and a warning is given
+    /// where sessions do not start for 4 times as long as they last. Each rate is run
     /// with several seeds, the same for all routers. It is accepted or refused when their 95 % interval
     /// lies on one side; until then seeds are added, up to --max-seeds, where the mean decides and is
     /// named. The range reaches from the highest rate clearly accepted to the lowest clearly refused.

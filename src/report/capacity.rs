@@ -4,6 +4,7 @@ use super::columns::aligned;
 use super::describe;
 use super::format::{number, short};
 use crate::scenario::Scenario;
+use crate::search::steady::LEAST_SPANS;
 use crate::search::trial::Trial;
 use crate::search::{Capacities, Capacity, Goal};
 use serde::Serialize;
@@ -111,10 +112,22 @@ pub fn render(scenario: &Scenario, goal: &Goal, found: &Capacities) -> String {
         ]);
     }
     format!(
-        "{}\nThe highest rate with: {}\n\n{}",
+        "{}\nThe highest rate with: {}\n\n{}{}",
         describe(scenario, requests),
         goal.name(),
-        aligned(&rows, &[false, true, true, true, false])
+        aligned(&rows, &[false, true, true, true, false]),
+        warning(found)
+    )
+}
+
+/// Runs that were too short for what they hold.
+fn warning(found: &Capacities) -> String {
+    if !found.routers.iter().any(Capacity::is_unsettled) {
+        return String::new();
+    }
+    format!(
+        "\nWARNING: sessions started for less than {LEAST_SPANS} times as long as they last, so there was no \
+         steady state and the capacities are too high; raise --num-requests.\n"
     )
 }
 

@@ -13,6 +13,7 @@
 
 use super::goal::Goal;
 use super::load::{self, Unit};
+use super::steady::LEAST_SPANS;
 use super::trial::{self, Seeds, Trial};
 use crate::error::{Error, Result};
 use crate::scenario::Scenario;
@@ -54,6 +55,15 @@ pub struct Capacity {
     pub clear: bool,
     /// Every rate that was tried, ascending.
     pub trials: Vec<Trial>,
+}
+
+impl Capacity {
+    /// The capacity rests on runs too short for their sessions: they reached no steady state, and it
+    /// is too high.
+    pub fn is_unsettled(&self) -> bool {
+        let mut trials = self.trials.iter();
+        trials.any(|trial| Some(trial.rate) == self.rate && trial.spans() < LEAST_SPANS)
+    }
 }
 
 /// The capacities of several routers.

@@ -12,10 +12,14 @@ use crate::request::{RequestRecord, Status};
 use crate::sim::{self, Control, Setup, Sink};
 use crate::stats::quantile;
 use crate::units::Nanos;
+use rustc_hash::FxHashMap;
 use std::sync::atomic::Ordering;
 
 /// Share of the time in which sessions start that is left out at the beginning.
 pub const WARM_UP: f64 = 0.2;
+
+/// Sessions should start for this many times as long as they last, or more.
+pub const LEAST_SPANS: f64 = 4.0;
 
 /// A run and every record of it, in order of arrival.
 #[derive(Clone, Debug)]
@@ -68,14 +72,35 @@ impl Run {
         open_loop && overloaded(&self.steady())
     }
 
+    /// The time in which sessions start, as a multiple of their mean duration: a run that is not
+    /// several times as long as its sessions reaches no steady state.
+    pub fn spans(&self) -> f64 {
+        let mut sessions: FxHashMap<u64, (Nanos, Nanos)> = FxHashMap::default();
+        for record in &self.records {
+            let end = record.finished.unwrap_or(record.arrival);
+            let session = sessions.entry(record.session).or_insert((record.arrival, end));
+            session.1 = session.1.max(end);
+        }
+        let total: u128 = sessions.values().map(|(start, end)| u128::from((*end - *start).0)).sum();
+        let mean = total as f64 / 1e9 / sessions.len().max(1) as f64;
+        let (first, last) = self.starts();
+        last.saturating_sub(first).as_secs_f64() / mean.max(1e-9)
+    }
+
     fn window(&self) -> (Nanos, Nanos) {
+        let (first, last) = self.starts();
+        let span = last.saturating_sub(first).as_secs_f64();
+        (first + Nanos::from_secs_f64(WARM_UP * span), last)
+    }
+
+    /// When the first and the last session start.
+    fn starts(&self) -> (Nanos, Nanos) {
         let Some(first) = self.records.first() else {
             return (Nanos::ZERO, Nanos::ZERO);
         };
         let starts = self.records.iter().rev().find(|record| record.turn == 0);
         let last = starts.map_or(first.arrival, |record| record.arrival);
-        let span = last.saturating_sub(first.arrival).as_secs_f64();
-        (first.arrival + Nanos::from_secs_f64(WARM_UP * span), last)
+        (first.arrival, last)
     }
 }
 

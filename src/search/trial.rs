@@ -16,6 +16,8 @@ pub struct Outcome {
     pub shortfall: f64,
     /// The queue grew without bound.
     pub overloaded: bool,
+    /// Length of the run in durations of a session, see [`steady::Run::spans`].
+    pub spans: f64,
 }
 
 /// How many seeds a rate may cost.
@@ -45,6 +47,11 @@ impl Trial {
     pub fn shortfall(&self) -> Interval {
         let values: Vec<f64> = self.outcomes.iter().map(|outcome| outcome.shortfall).collect();
         interval_95(&values)
+    }
+
+    /// The shortest of its runs, in durations of a session.
+    pub fn spans(&self) -> f64 {
+        self.outcomes.iter().map(|outcome| outcome.spans).fold(f64::INFINITY, f64::min)
     }
 
     /// Seeds under which the queue grew without bound.
@@ -108,7 +115,8 @@ fn outcome(
     let run = steady::run(&setup, control)?;
     let open_loop = !matches!(scenario.workload.arrival, Some(ArrivalSpec::Closed { .. }));
     let overloaded = run.overloaded(open_loop);
-    Ok(Outcome { shortfall: goal.shortfall(&run.steady(), overloaded), overloaded })
+    let shortfall = goal.shortfall(&run.steady(), overloaded);
+    Ok(Outcome { shortfall, overloaded, spans: run.spans() })
 }
 
 #[cfg(test)]
@@ -118,7 +126,11 @@ mod tests {
     fn judged(shortfalls: &[f64], overloaded: usize) -> (bool, bool) {
         let outcomes = shortfalls.iter().enumerate();
         let outcomes: Vec<Outcome> = outcomes
-            .map(|(i, shortfall)| Outcome { shortfall: *shortfall, overloaded: i < overloaded })
+            .map(|(i, shortfall)| Outcome {
+                shortfall: *shortfall,
+                overloaded: i < overloaded,
+                spans: 9.0,
+            })
             .collect();
         judge(&outcomes)
     }
