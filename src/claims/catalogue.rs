@@ -132,14 +132,14 @@ pub const CLAIMS: &[Claim] = &[
                 "follow-up-turns.toml",
                 "the conversations in progress exceed all caches (80 % of round robin's capacity)",
                 &[],
-                12.7,
+                11.9,
                 0.8
             ),
             setting!(
                 "follow-up-turns.toml",
                 "they fit (40 % of that capacity) and turns add little (about 240 tokens)",
-                &[],
-                12.7,
+                &["workload.requests=24000"],
+                11.9,
                 0.4
             ),
             setting!(
