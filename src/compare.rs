@@ -98,6 +98,15 @@ pub fn threads(asked: usize) -> usize {
     if asked > 0 { asked } else { std::thread::available_parallelism().map_or(1, usize::from) }
 }
 
+/// So many threads to run on.
+///
+/// # Errors
+/// Where the system gives none.
+pub fn pool(threads: usize) -> Result<rayon::ThreadPool> {
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+    pool.map_err(|why| Error::Run(format!("cannot start threads: {why}")))
+}
+
 /// Runs all of `setups` on at most `threads` threads; results in their order, the
 /// same whatever the number of threads. When asked to stop, every run ends with what it has.
 ///
@@ -109,10 +118,7 @@ pub fn run_all(
     make_sink: MakeSink,
     control: &Control,
 ) -> Result<Vec<RunOutput>> {
-    let pool = rayon::ThreadPoolBuilder::new()
-        .num_threads(threads)
-        .build()
-        .map_err(|why| Error::Run(format!("cannot start threads: {why}")))?;
+    let pool = pool(threads)?;
     let run = |(place, setup): (usize, &Setup)| {
         let source = open_workload(&setup.scenario, setup.seed)?;
         let mut sink = make_sink(place, setup)?;

@@ -4,6 +4,7 @@
 
 pub mod cache;
 pub mod calibrate;
+pub mod claims;
 pub mod compare;
 pub mod error;
 pub mod hash;
@@ -15,6 +16,7 @@ pub mod request;
 pub mod rng;
 pub mod router;
 pub mod scenario;
+pub mod search;
 pub mod sim;
 pub mod stats;
 pub mod sweep;

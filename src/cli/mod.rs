@@ -1,6 +1,8 @@
 //! Command line: options are turned into a scenario; the library does the rest.
 
 mod calibrate;
+mod capacity;
+mod claims;
 mod explain;
 mod init;
 mod machine;
@@ -30,6 +32,20 @@ enum Command {
     Simulate(Box<simulate::SimulateArgs>),
     /// Run many settings, each under several seeds, and compare them: a grid, lists or a sample
     Sweep(Box<sweep::SweepArgs>),
+    /// Find the highest rate at which a goal holds, per router
+    ///
+    /// The rate is of requests per second (for sessions: of their starts; for traces: the speed-up), found
+    /// by bisection. Without --slo the goal is that the queue does not grow without bound.
+    ///
+    /// A run at a higher rate gets as many more requests, so that all last for the same simulated time;
+    /// the first 20 % of that time and what follows the last start are not measured, and a warning is given
+    /// where sessions do not start for 4 times as long as they last. Each rate is run
+    /// with several seeds, the same for all routers. It is accepted or refused when their 95 % interval
+    /// lies on one side; until then seeds are added, up to --max-seeds, where the mean decides and is
+    /// named. The range reaches from the highest rate clearly accepted to the lowest clearly refused.
+    Capacity(Box<capacity::CapacityArgs>),
+    /// Measure what is promised of KV-aware routing
+    Claims(claims::ClaimsArgs),
     /// Print a commented scenario file to start from
     Init(init::InitArgs),
     /// Say why a request went where it went, or show the ten costliest decisions of a run
@@ -56,6 +72,8 @@ pub fn run() -> anyhow::Result<()> {
     match Cli::parse().command {
         Command::Simulate(args) => simulate::exec(&args),
         Command::Sweep(args) => sweep::exec(&args),
+        Command::Capacity(args) => capacity::exec(&args),
+        Command::Claims(args) => claims::exec(&args),
         Command::Init(args) => init::exec(&args),
         Command::Explain(args) => explain::exec(&args),
         Command::Trace(TraceCommand::Inspect(args)) => trace::inspect(&args),

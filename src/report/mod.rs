@@ -1,5 +1,8 @@
 //! What a run leaves behind: files, plots, the table on the terminal, and explanations.
 
+pub mod capacity;
+pub mod claims;
+mod columns;
 mod conclusion;
 pub mod csv;
 pub mod decision;

@@ -27,7 +27,9 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("inspect", &["scenario", "workload"]),
     ("sweep", &["compare", "metrics", "scenario", "sim", "workload"]),
     ("calibrate", &["sim"]),
-    ("report", &["calibrate", "metrics", "scenario", "sim", "sweep"]),
+    ("search", &["compare", "metrics", "scenario", "sim"]),
+    ("claims", &["compare", "scenario", "search", "sim"]),
+    ("report", &["calibrate", "claims", "metrics", "scenario", "search", "sim", "sweep"]),
 ];
 
 /// Of the simulation, reports know what it shows them and nothing of how it works.

@@ -4,6 +4,7 @@
 mod bad_input;
 mod bad_traces;
 mod calibrate;
+mod claims;
 mod determinism;
 mod invariants;
 mod layering;
@@ -14,6 +15,7 @@ mod program;
 mod queueing;
 mod random_case;
 mod report;
+mod search;
 mod support;
 mod support_queue;
 mod sweep;
