@@ -1,6 +1,7 @@
 //! What a sweep leaves behind: the journal, `points.csv`, `summary.json`, plots, and the table on the
 //! terminal.
 
+mod advice;
 mod csv;
 mod files;
 pub mod journal;

@@ -1,6 +1,7 @@
 //! The table of a sweep on the terminal: the best cells by one metric, what they are compared with,
 //! and what must not be read as a result.
 
+use super::advice::advice;
 use super::journal::Head;
 use crate::error::Result;
 use crate::report::describe;
@@ -181,16 +182,17 @@ fn in_words(gap: &Difference, metric: &Metric) -> String {
 /// What the table cannot say.
 fn sentences(table: &Table, ranked: &[usize], place: usize) -> Vec<String> {
     let mut sentences = Vec::new();
-    let label = METRICS[place].label;
-    if let Some(best) = table.best(ranked, place) {
-        let ties = table.ties(ranked, best, place).len() - 1;
-        sentences.push(match (table.plan.seeds.len(), ties) {
-            (1, _) => "With one seed chance cannot be told from effect; give --seeds 5.".into(),
-            (_, 0) => format!("The best cell is significantly better in {label} than all others."),
-            (_, 1) => format!("One other cell cannot be told from the best in {label} (n.s.)."),
-            (_, ties) => {
-                format!("{ties} other cells cannot be told from the best in {label} (n.s.).")
+    sentences.extend(advice(table, place));
+    if ranked.len() > 1 && table.plan.seeds.len() > 1 {
+        let ties =
+            table.best(ranked, place).map_or(0, |best| table.ties(ranked, best, place).len() - 1);
+        let label = METRICS[place].label;
+        sentences.push(match ties {
+            0 => {
+                format!("The best cell is significantly better in {label} than each of the others.")
             }
+            1 => format!("One other cell cannot be told from the best in {label} (n.s.)."),
+            ties => format!("{ties} other cells cannot be told from the best in {label} (n.s.)."),
         });
     }
     let count =
