@@ -14,7 +14,7 @@ if grep -q '^SKIPPED' "$log"; then
   grep '^SKIPPED' "$log" | sort -u >&2
   exit 1
 fi
-rows=$(grep -ao 'FIDELITY.*' "$log" | sort -u | awk -F'\t' '{ print "| " $2 " | " $3 " | " $4 " | " $5 " |" }')
+rows=$(grep -ao 'FIDELITY.*' "$log" | LC_ALL=C sort -u | awk -F'\t' '{ print "| " $2 " | " $3 " | " $4 " | " $5 " |" }')
 cat > docs/fidelity.md <<MD
 # Fidelity: what is claimed, against what it was checked, and what was found
 
