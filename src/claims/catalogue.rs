@@ -137,14 +137,14 @@ pub const CLAIMS: &[Claim] = &[
             ),
             setting!(
                 "follow-up-turns.toml",
-                "they fit easily (20 % of that capacity) and turns add little (about 240 tokens)",
+                "conversations fit easily (20 % of that capacity) and turns add little (about 240 tokens)",
                 &["workload.requests=24000"],
                 11.9,
                 0.2
             ),
             setting!(
                 "follow-up-turns.toml",
-                "they fit easily (15 %) and turns bring as much as Azure's mean prompt (1,155 tokens)",
+                "conversations fit easily (15 %) and turns bring as much as Azure's mean prompt (1,155 tokens)",
                 &[
                     "workload.requests=9000",
                     "workload.multi_turn.first={law=\"lognormal\", mean=1155, cv=0.96, max=14050}",
@@ -205,7 +205,7 @@ pub const CLAIMS: &[Claim] = &[
             ),
             setting!(
                 "ttft-high-overlap.toml",
-                "they exceed one worker's cache, at 40 % of that capacity",
+                "the prompts exceed one worker's cache, at 40 % of that capacity",
                 &[],
                 13.1,
                 0.4
