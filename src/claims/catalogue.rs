@@ -137,14 +137,14 @@ pub const CLAIMS: &[Claim] = &[
             ),
             setting!(
                 "follow-up-turns.toml",
-                "they fit (40 % of that capacity) and turns add little (about 240 tokens)",
+                "conversations fit easily (20 % of that capacity) and turns add little (about 240 tokens)",
                 &["workload.requests=24000"],
                 11.9,
-                0.4
+                0.2
             ),
             setting!(
                 "follow-up-turns.toml",
-                "they fit (30 %) and turns bring as much as Azure's mean prompt (1,155 tokens)",
+                "conversations fit easily (15 %) and turns bring as much as Azure's mean prompt (1,155 tokens)",
                 &[
                     "workload.requests=9000",
                     "workload.multi_turn.first={law=\"lognormal\", mean=1155, cv=0.96, max=14050}",
@@ -152,7 +152,7 @@ pub const CLAIMS: &[Claim] = &[
                     "workload.multi_turn.output={law=\"lognormal\", mean=211, cv=0.77, max=1000}",
                 ],
                 3.2,
-                0.3
+                0.15
             ),
         ],
     },
@@ -177,10 +177,10 @@ pub const CLAIMS: &[Claim] = &[
             ),
             setting!(
                 "similar-queries.toml",
-                "prompts differ only after half, at 40 % of round robin's capacity",
-                &["workload.similar.differs_at=0.5"],
-                17.3,
-                0.4
+                "prompts differ only after half, and all kinds fit into every worker's cache (10 of them)",
+                &["workload.similar.differs_at=0.5", "workload.similar.families=10"],
+                22.2,
+                0.8
             ),
             setting!(
                 "similar-queries.toml",
@@ -205,7 +205,7 @@ pub const CLAIMS: &[Claim] = &[
             ),
             setting!(
                 "ttft-high-overlap.toml",
-                "they exceed one worker's cache, at 40 % of that capacity",
+                "the prompts exceed one worker's cache, at 40 % of that capacity",
                 &[],
                 13.1,
                 0.4
