@@ -17,7 +17,7 @@ same() { diff -r --exclude timing.json "$place/whole" "$place/$1" && echo "$1: t
 "$kvroute" sweep "${sweep[@]}" --quiet --out "$place/whole" > /dev/null
 for round in $(seq 10); do
   "$kvroute" sweep "${sweep[@]}" --quiet --resume --out "$place/killed" > /dev/null &
-  sleep "0.$(printf '%03d' $((RANDOM % 700)))"
+  sleep "0.$(printf '%03d' $((RANDOM % 400)))"
   kill -KILL $! 2> /dev/null || true
   wait $! 2> /dev/null || true
   echo "killed $round: $(wc -l < "$place/killed/journal.jsonl" 2> /dev/null || echo 0) lines"
