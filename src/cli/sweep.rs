@@ -11,8 +11,9 @@ use kvroute::report::sweep::journal::{self, Head, Journal};
 use kvroute::report::sweep::{self as files, merge};
 use kvroute::scenario::value_of;
 use kvroute::sim::Control;
+use kvroute::sweep::metric::find;
 use kvroute::sweep::run::{Options, Rows, pending_requests};
-use kvroute::sweep::{self, Row, Shard, Spec, Sweep, Table};
+use kvroute::sweep::{self, Better, METRICS, Row, Shard, Spec, Sweep, Table};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -48,6 +49,9 @@ pub struct SweepArgs {
     /// What the table ranks by, a column of points.csv [default: ttft_p99_ms]
     #[arg(long, value_name = "NAME", help_heading = "Sweep")]
     metric: Option<String>,
+    /// The same for a metric of which more is better: --maximize goodput (needs --slo)
+    #[arg(long, value_name = "NAME", conflicts_with = "metric", help_heading = "Sweep")]
+    maximize: Option<String>,
     /// No more seeds for a cell once the 95 % interval of the metric is this narrow, like 2%
     #[arg(long, value_name = "WIDTH", help_heading = "Sweep")]
     stop_when_within: Option<String>,
@@ -119,13 +123,25 @@ impl SweepArgs {
         }
         spec.seeds = self.seeds.unwrap_or(spec.seeds);
         spec.seed = self.seed.or(spec.seed);
-        spec.metric = self.metric.clone().unwrap_or(spec.metric);
+        spec.metric = self.ranks_by()?.unwrap_or(spec.metric);
         spec.stop_when_within = self.stop_when_within.clone().or(spec.stop_when_within);
         for assignment in &self.baseline {
             let (key, text) = split(assignment, "--baseline router.kv.temperature=0")?;
             spec.baseline.insert(key.into(), value_of(text));
         }
         Ok(spec)
+    }
+
+    /// The metric that --metric or --maximize names.
+    fn ranks_by(&self) -> Result<Option<String>> {
+        if let Some(name) = &self.maximize
+            && METRICS[find(name)?].better != Better::Higher
+        {
+            return Err(Error::input(format!(
+                "--maximize {name}: more of it is not better; rank by it with --metric {name}"
+            )));
+        }
+        Ok(self.metric.clone().or(self.maximize.clone()))
     }
 
     fn file_or_workload(&self) -> Result<Spec> {

@@ -35,7 +35,8 @@ fn verdict(points: &[Point], best: &Best, objective: &Objective) -> String {
     }
     if best.equals.len() == counted {
         return format!(
-            "No setting is significantly better than another in {} here: keep the defaults.",
+            "No setting is significantly better than another in {} once picking the best of {counted} is \
+             allowed for: keep the defaults, or give more seeds.",
             objective.label
         );
     }
@@ -146,7 +147,8 @@ mod tests {
         let text = recommend(&grid(|_, _| 100.0, 5.0), &ttft());
         assert_eq!(
             text,
-            "No setting is significantly better than another in TTFT p99 here: keep the defaults."
+            "No setting is significantly better than another in TTFT p99 once picking the best of 20 \
+             is allowed for: keep the defaults, or give more seeds."
         );
     }
 

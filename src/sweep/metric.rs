@@ -143,12 +143,15 @@ fn gaps(run: &RunSummary, value: f64) -> Option<f64> {
     (run.inter_token_latency.count > 0).then_some(value)
 }
 
-/// Place of a metric in [`METRICS`].
+/// Place of a metric in [`METRICS`], by its name or a beginning that only it has: `goodput`.
 ///
 /// # Errors
 /// Where there is none of that name: the nearest name.
 pub fn find(name: &str) -> Result<usize> {
-    METRICS.iter().position(|metric| metric.name == name).ok_or_else(|| {
+    let begins = |metric: &&Metric| metric.name.starts_with(&format!("{name}_"));
+    let is_alone = METRICS.iter().filter(begins).count() == 1;
+    let is_meant = |metric: &Metric| metric.name == name || is_alone && begins(&metric);
+    METRICS.iter().position(is_meant).ok_or_else(|| {
         let names = METRICS.iter().map(|metric| metric.name);
         let known = names.clone().collect::<Vec<_>>().join(", ");
         let suggestion = did_you_mean(name, names);

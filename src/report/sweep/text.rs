@@ -189,10 +189,10 @@ fn sentences(table: &Table, ranked: &[usize], place: usize) -> Vec<String> {
         let label = METRICS[place].label;
         sentences.push(match ties {
             0 => {
-                format!("The best cell is significantly better in {label} than each of the others.")
+                format!("Pair by pair, the best cell is significantly better in {label} than every other.")
             }
-            1 => format!("One other cell cannot be told from the best in {label} (n.s.)."),
-            ties => format!("{ties} other cells cannot be told from the best in {label} (n.s.)."),
+            1 => format!("Pair by pair, one other cell cannot be told from the best in {label} (n.s.)."),
+            ties => format!("Pair by pair, {ties} others cannot be told from the best in {label} (n.s.)."),
         });
     }
     let count =
