@@ -118,16 +118,18 @@ fn check(case: &Case) -> Result<f64, String> {
 fn check_all(file: &str, test: &str) {
     let Some(path) = shared(file) else { return };
     let cases: Cases = serde_json::from_reader(BufReader::new(File::open(path).unwrap())).unwrap();
-    let (right, wrong): (Vec<_>, Vec<_>) = cases.cases.iter().map(check).partition(Result::is_ok);
-    let (right, total) = (right.len(), cases.cases.len());
+    let checked: Vec<Result<f64, String>> = cases.cases.iter().map(check).collect();
+    let wrong: Vec<&String> = checked.iter().filter_map(|case| case.as_ref().err()).collect();
+    let total = checked.len();
     assert!(
         total > 0 && wrong.is_empty(),
         "{} of {total} differ, first {:?}",
         wrong.len(),
-        wrong[0]
+        wrong.first()
     );
+    let right = total - wrong.len();
     let requests: usize = cases.cases.iter().map(|case| case.requests.len()).sum();
-    let worst = cases.cases.iter().filter_map(|case| check(case).ok()).fold(0.0, f64::max);
+    let worst = checked.into_iter().flatten().fold(0.0, f64::max);
     fidelity(
         "scheduler, cache, eviction, preemption, step times (`dynamo-mocker`)",
         &format!("Dynamo 1.6.1 offline replay, `{file}`"),

@@ -18,16 +18,9 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 
-const SHARED: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/");
-
-/// A file of the shared data; where there is none, the test says so and does nothing.
+/// A file of the shared traces and texts, or `None` with a loud note.
 fn shared(name: &str) -> Option<PathBuf> {
-    let path = Path::new(SHARED).join(name);
-    if path.is_file() {
-        return Some(path);
-    }
-    eprintln!("SKIPPED: {} is not there", path.display());
-    None
+    crate::support::shared(&format!("data/{name}"))
 }
 
 fn ground_truth(name: &str) -> Option<Value> {
