@@ -9,6 +9,8 @@ pub mod compare;
 pub mod error;
 pub mod hash;
 pub mod inspect;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod metrics;
 pub mod prompt;
 pub mod report;

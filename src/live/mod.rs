@@ -1,0 +1,10 @@
+//! Live runs: the simulator's workloads against real OpenAI-compatible endpoints, measured.
+//!
+//! The same [`crate::workload::Source`] that feeds the simulation says when which request is sent;
+//! here its clock is the real one. A prompt's segments become text of exactly as many tokens.
+//!
+//! This module and its parts are the only ones of the library that may read the wall clock.
+
+pub mod record;
+pub mod server;
+pub mod summary;
