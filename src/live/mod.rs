@@ -5,6 +5,8 @@
 //!
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
+pub mod client;
+pub mod clock;
 pub mod record;
 pub mod server;
 pub mod summary;

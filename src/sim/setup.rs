@@ -63,7 +63,7 @@ fn kv_blocks(spec: &ClusterSpec, preset: &Preset) -> Result<u32> {
 
 /// What of a run is measured. A share of the requests needs their number, which a trace does not
 /// tell before it has been read.
-fn window(scenario: &Scenario) -> Result<Window> {
+pub(crate) fn window(scenario: &Scenario) -> Result<Window> {
     let requests = scenario.workload.requests;
     match scenario.metrics.warm_up()? {
         None => Ok(Window::default()),

@@ -1,0 +1,347 @@
+//! The HTTP client: sends one request and tells exactly what came of it.
+//!
+//! Connections are kept per endpoint ([`Reuse`]); there is no limit to their number but the
+//! system's. A kept connection that turns out to be closed before any byte of a response is replaced
+//! once, silently: the server had closed it before our request.
+
+pub mod answer;
+mod connection;
+pub mod socket;
+pub mod sse;
+pub mod target;
+
+pub use connection::{Exchange, Limits};
+pub use target::{Target, Trust};
+
+use crate::error::{self, Error};
+use crate::live::clock::Clock;
+use crate::live::record::Failure;
+use crate::units::Nanos;
+use answer::Fault;
+use bytes::Bytes;
+use connection::Connection;
+use http_body_util::Full;
+use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::{Method, Request};
+use rustc_hash::FxHashMap;
+use socket::{Seen, Stamps};
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use tokio::sync::watch;
+use tokio_rustls::TlsConnector;
+
+/// Which connection a request takes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
+pub enum Reuse {
+    /// Any that is free, the one used last first; a new one where none is.
+    #[default]
+    Pooled,
+    /// A new one each.
+    PerRequest,
+    /// The one its session has used before.
+    Sticky,
+}
+
+/// How the client behaves.
+#[derive(Clone, Debug)]
+pub struct Behaviour {
+    /// Which connection a request takes.
+    pub reuse: Reuse,
+    /// A request fails when nothing arrives for so long.
+    pub stall: Duration,
+    /// A connection fails when it takes so long to open.
+    pub connect: Duration,
+    /// Headers of every request.
+    pub headers: HeaderMap,
+}
+
+/// See the module's documentation.
+pub struct Client {
+    targets: Vec<Place>,
+    tls: TlsConnector,
+    behaviour: Behaviour,
+    clock: Clock,
+    opened: AtomicU64,
+}
+
+/// An endpoint and its connections that are not in use.
+struct Place {
+    target: Target,
+    host: HeaderValue,
+    addresses: Vec<SocketAddr>,
+    free: Mutex<Vec<Connection>>,
+    by_session: Mutex<FxHashMap<u64, Connection>>,
+}
+
+/// One request, ready to go.
+#[derive(Debug)]
+pub struct Call {
+    /// Which endpoint, from 0.
+    pub target: usize,
+    /// Session it belongs to.
+    pub session: u64,
+    /// Headers besides those of every request.
+    pub headers: HeaderMap,
+    /// JSON.
+    pub body: Bytes,
+    /// How much of a response is too much.
+    pub limits: Limits,
+}
+
+/// What came of a call.
+#[derive(Debug)]
+pub struct Reply {
+    /// What was received, as far as it came.
+    pub exchange: Exchange,
+    /// What the socket saw.
+    pub seen: Seen,
+    /// The connection had served a request before.
+    pub reused: bool,
+    /// How it ended.
+    pub end: End,
+}
+
+/// How a call ended.
+#[derive(Debug)]
+pub enum End {
+    /// The whole answer arrived.
+    Complete,
+    /// It did not.
+    Failed(Fault),
+    /// We gave it up.
+    Cancelled,
+}
+
+impl Client {
+    /// For `targets`, whose names are looked up now.
+    ///
+    /// # Errors
+    /// A name that is not known, or certificates that cannot be read.
+    pub async fn new(
+        targets: Vec<Target>,
+        trust: &Trust<'_>,
+        behaviour: Behaviour,
+        clock: Clock,
+    ) -> error::Result<Client> {
+        let mut places = Vec::new();
+        for target in targets {
+            let host = HeaderValue::from_str(&target.authority)
+                .map_err(|_| Error::input(format!("--url {}: no host name", target.url)))?;
+            places.push(Place {
+                addresses: target.resolve().await?,
+                target,
+                host,
+                free: Mutex::default(),
+                by_session: Mutex::default(),
+            });
+        }
+        let tls = target::connector(trust)?;
+        Ok(Client { targets: places, tls, behaviour, clock, opened: AtomicU64::new(0) })
+    }
+
+    /// Number of endpoints.
+    pub fn targets(&self) -> usize {
+        self.targets.len()
+    }
+
+    /// Connections opened so far.
+    pub fn opened(&self) -> u64 {
+        self.opened.load(Relaxed)
+    }
+
+    /// Opens `count` connections, spread over the endpoints, so that the first requests need not wait for
+    /// theirs.
+    ///
+    /// # Errors
+    /// The first that cannot be opened.
+    pub async fn warm(&self, count: usize) -> error::Result<()> {
+        if self.behaviour.reuse != Reuse::Pooled {
+            return Ok(());
+        }
+        for number in 0..count {
+            let place = &self.targets[number % self.targets.len()];
+            let connection = self.open(place).await.map_err(|fault| {
+                Error::input(format!(
+                    "--url {}: cannot connect: {}; is the server running?",
+                    place.target.url, fault.words
+                ))
+            })?;
+            lock(&place.free).push(connection);
+        }
+        Ok(())
+    }
+
+    /// Sends `call`; gives it up when `cancel` becomes true.
+    pub async fn send(&self, call: &Call, mut cancel: watch::Receiver<bool>) -> Reply {
+        let place = &self.targets[call.target];
+        let mut kept = self.take(place, call.session).await;
+        loop {
+            let reused = kept.is_some();
+            let opened = match kept.take() {
+                Some(connection) => Ok(connection),
+                None => tokio::select! {
+                    opened = self.open(place) => opened,
+                    _ = cancel.wait_for(|cancelled| *cancelled) => {
+                        return Reply::nothing(End::Cancelled);
+                    }
+                },
+            };
+            let mut connection = match opened {
+                Ok(connection) => connection,
+                Err(fault) => return Reply::nothing(End::Failed(fault)),
+            };
+            let mut exchange = Exchange::default();
+            let request = self.request(place, call);
+            let stamps = connection.stamps();
+            let end = tokio::select! {
+                biased;
+                done = connection.exchange(request, call.limits, &mut exchange) => match done {
+                    Ok(()) => End::Complete,
+                    Err(fault) => End::Failed(fault),
+                },
+                fault = self.stalled(&stamps) => End::Failed(fault),
+                _ = cancel.wait_for(|cancelled| *cancelled) => End::Cancelled,
+            };
+            let seen = connection.seen();
+            let stale = reused && seen.reads == 0 && is_reset(&end);
+            if stale {
+                continue;
+            }
+            if matches!(end, End::Complete) || is_status(&end) {
+                self.keep(place, call.session, connection);
+            }
+            return Reply { exchange, seen, reused, end };
+        }
+    }
+
+    /// Returns when nothing has arrived for the stall limit.
+    async fn stalled(&self, stamps: &Stamps) -> Fault {
+        let limit = self.behaviour.stall;
+        let mut last = self.clock.now();
+        loop {
+            let idle = Duration::from_nanos(self.clock.now().saturating_sub(last).0);
+            if idle >= limit {
+                let words = format!("nothing arrived for {} s", limit.as_secs_f64());
+                return Fault::new(Failure::Timeout, words);
+            }
+            tokio::time::sleep(limit - idle).await;
+            let seen = stamps.seen();
+            if seen.reads > 0 {
+                last = last.max(seen.arrival);
+            }
+        }
+    }
+
+    fn request(&self, place: &Place, call: &Call) -> Request<Full<Bytes>> {
+        let mut request = Request::new(Full::new(call.body.clone()));
+        *request.method_mut() = Method::POST;
+        *request.uri_mut() =
+            place.target.path.parse().expect("the path was part of a URL that was read");
+        let headers = request.headers_mut();
+        headers.reserve(self.behaviour.headers.len() + call.headers.len() + 1);
+        headers.insert(HOST, place.host.clone());
+        for (name, value) in self.behaviour.headers.iter().chain(&call.headers) {
+            headers.insert(name.clone(), value.clone());
+        }
+        request
+    }
+
+    /// A kept connection that is still open.
+    async fn take(&self, place: &Place, session: u64) -> Option<Connection> {
+        loop {
+            let mut connection = match self.behaviour.reuse {
+                Reuse::Pooled => lock(&place.free).pop()?,
+                Reuse::Sticky => lock(&place.by_session).remove(&session)?,
+                Reuse::PerRequest => return None,
+            };
+            if connection.is_ready().await {
+                return Some(connection);
+            }
+        }
+    }
+
+    async fn open(&self, place: &Place) -> Result<Connection, Fault> {
+        self.opened.fetch_add(1, Relaxed);
+        let limit = self.behaviour.connect;
+        let tls = Some(&self.tls);
+        Connection::open(&place.target, &place.addresses, tls, &self.clock, limit).await
+    }
+
+    fn keep(&self, place: &Place, session: u64, connection: Connection) {
+        match self.behaviour.reuse {
+            Reuse::Pooled => lock(&place.free).push(connection),
+            Reuse::Sticky => drop(lock(&place.by_session).insert(session, connection)),
+            Reuse::PerRequest => {}
+        }
+    }
+
+    /// A session is over: its own connection is closed.
+    pub fn session_over(&self, session: u64) {
+        if self.behaviour.reuse == Reuse::Sticky {
+            for place in &self.targets {
+                lock(&place.by_session).remove(&session);
+            }
+        }
+    }
+
+    /// Asks endpoint `target` for `url`'s path by GET, over a connection of its own.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn fetch(&self, target: &Target, addresses: &[SocketAddr]) -> Result<Vec<u8>, Fault> {
+        let limit = self.behaviour.connect;
+        let work = async {
+            let tls = Some(&self.tls);
+            let mut connection =
+                Connection::open(target, addresses, tls, &self.clock, limit).await?;
+            let mut request = Request::new(Full::default());
+            *request.uri_mut() = target
+                .path
+                .parse()
+                .map_err(|why| Fault::new(Failure::Malformed, format!("{}: {why}", target.path)))?;
+            let headers = request.headers_mut();
+            for (name, value) in &self.behaviour.headers {
+                headers.insert(name.clone(), value.clone());
+            }
+            if let Ok(host) = HeaderValue::from_str(&target.authority) {
+                headers.insert(HOST, host);
+            }
+            connection.fetch(request).await
+        };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_| {
+            let words = format!("no answer within {} s", limit.as_secs_f64());
+            Err(Fault::new(Failure::Timeout, words))
+        })
+    }
+}
+
+impl Reply {
+    /// There was no connection.
+    fn nothing(end: End) -> Reply {
+        Reply { exchange: Exchange::default(), seen: Seen::default(), reused: false, end }
+    }
+
+    /// Arrival of the last byte, or `None` where nothing was read.
+    pub fn last_byte(&self) -> Option<Nanos> {
+        (self.seen.reads > 0).then_some(self.seen.arrival)
+    }
+}
+
+fn is_reset(end: &End) -> bool {
+    matches!(end, End::Failed(fault) if fault.failure == Failure::Reset)
+}
+
+/// An error with a whole response: the connection is as good as before.
+fn is_status(end: &End) -> bool {
+    matches!(end, End::Failed(fault) if matches!(fault.failure, Failure::Status(_)))
+}
+
+/// Nothing is left half-done under these locks, so a panic elsewhere does not matter.
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Shared by all tasks of a run.
+pub type Shared = Arc<Client>;

@@ -1,0 +1,92 @@
+//! From a scenario and options to a run.
+
+use super::client::{Client, Target};
+use super::clock::Clock;
+use super::conversation::has_system_prompt;
+use super::options::LiveOptions;
+use super::recorder::LiveRecorder;
+use super::run::{self, Job, Texts};
+use crate::compare;
+use crate::error::{Error, Result};
+use crate::scenario::{ArrivalSpec, Scenario, Slo};
+use crate::sim::setup;
+use serde::Deserialize;
+
+impl<'a> Job<'a> {
+    /// The run of a resolved `scenario` under `seed`, called `label` in its results.
+    ///
+    /// # Errors
+    /// Where the trace cannot be read.
+    pub fn new(
+        scenario: &Scenario,
+        seed: u64,
+        label: &str,
+        options: &'a LiveOptions,
+        texts: &'a Texts,
+    ) -> Result<Job<'a>> {
+        let slo = scenario.slo.as_deref().map(Slo::parse).transpose()?;
+        Ok(Job {
+            source: compare::open_workload(scenario, seed)?,
+            options,
+            texts,
+            recorder: LiveRecorder::new(options.targets.len(), slo),
+            window: setup::window(scenario)?,
+            duration: scenario.workload.duration,
+            warm_connections: warm_connections(scenario, options.targets.len()),
+            system_prompt: has_system_prompt(&scenario.workload),
+            block_tokens: scenario.cluster.block_tokens,
+            label: label.into(),
+            seed,
+        })
+    }
+}
+
+/// Connections that the first instant needs: those of a closed loop's slots or of a burst. An open loop
+/// opens them as it goes; one for each endpoint shows that it is there.
+fn warm_connections(scenario: &Scenario, endpoints: usize) -> usize {
+    let together = match scenario.workload.arrival {
+        Some(ArrivalSpec::Closed { concurrency, .. }) => concurrency as usize,
+        Some(ArrivalSpec::Sessions { sessions, .. }) => sessions as usize,
+        Some(ArrivalSpec::Burst { size, .. }) => size as usize,
+        _ => 0,
+    };
+    let requests = scenario.workload.requests.unwrap_or(u64::MAX);
+    together.min(usize::try_from(requests).unwrap_or(usize::MAX)).max(endpoints)
+}
+
+/// What `GET /v1/models` answers.
+#[derive(Deserialize)]
+struct Models {
+    data: Vec<Model>,
+}
+
+#[derive(Deserialize)]
+struct Model {
+    id: String,
+}
+
+/// The first model that the first endpoint lists.
+///
+/// # Errors
+/// Where it does not answer, or lists none.
+pub fn first_model(options: &LiveOptions) -> Result<String> {
+    let target = &options.targets[0];
+    let models = Target { path: format!("{}/models", target.base), ..target.clone() };
+    let body = run::runtime(1)?.block_on(async {
+        let client: Client = run::client(options, &Clock::start()).await?;
+        let addresses = models.resolve().await?;
+        let body = client.fetch(&models, &addresses).await;
+        body.map_err(|fault| {
+            Error::input(format!(
+                "--url {}: cannot ask for its models: {}; is the server running? Name the model with \
+                 --model to go without",
+                target.url, fault.words
+            ))
+        })
+    })?;
+    let models: Option<Models> = serde_json::from_slice(&body).ok();
+    let first = models.and_then(|models| models.data.into_iter().next());
+    first.map(|model| model.id).ok_or_else(|| {
+        Error::input(format!("--url {}: it lists no model; name one with --model", target.url))
+    })
+}

@@ -1,0 +1,379 @@
+//! A live run: the workload's requests are sent when they are due, and the source hears of every end.
+//!
+//! One task deals out requests, a task each carries them through, one scrapes metrics and one measures
+//! how late the event loop is. Every request that was sent ends in exactly one of completed, failed and
+//! cancelled, and only then the run does. Stopped early (Ctrl-C, or the end of a `--duration`), it sends
+//! nothing more, waits the grace period and gives up what is left.
+
+use super::attempt::{Attempt, Done};
+use super::body::Bodies;
+use super::client::answer::Answer;
+use super::client::{Behaviour, Call, Client, Limits, Trust};
+use super::clock::{Clock, Timer};
+use super::conversation::{Conversations, answer_segment};
+use super::expected::Expected;
+use super::machine;
+use super::options::LiveOptions;
+use super::progress::Progress;
+use super::record::{LiveRecord, LiveSink, Outcome};
+use super::recorder::{LiveOutput, LiveRecorder, RunFacts};
+use super::text::Pieces;
+use super::tokenizer::Tokenizer;
+use super::watchers::Watchers;
+use crate::error::{Error, Result};
+use crate::metrics::window::Window;
+use crate::prompt::Segment;
+use crate::request::{Request, RequestId};
+use crate::sim::Control;
+use crate::units::Nanos;
+use crate::workload::Source;
+use bytes::Bytes;
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use rustc_hash::FxHashMap;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Duration;
+use tokio::sync::{mpsc, watch};
+
+/// A connection that takes longer to open is refused.
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// How often the run looks whether it shall stop.
+const TICK: Duration = Duration::from_millis(20);
+/// Requests dealt out before those in flight get their turn.
+const BATCH: u32 = 32;
+
+/// What is to be run.
+pub struct Job<'a> {
+    /// The requests, and when.
+    pub source: Box<dyn Source>,
+    /// Where and how.
+    pub options: &'a LiveOptions,
+    /// Makes their text.
+    pub texts: &'a Texts,
+    /// What is measured.
+    pub recorder: LiveRecorder,
+    /// Not measured at the beginning.
+    pub window: Window,
+    /// When sending ends whatever is left; `None` = when the source does.
+    pub duration: Option<Nanos>,
+    /// Connections opened before the first request.
+    pub warm_connections: usize,
+    /// First text of a prompt is a system prompt.
+    pub system_prompt: bool,
+    /// For expected hits: the servers' block size, tokens.
+    pub block_tokens: u32,
+    /// Name of the run in its results.
+    pub label: String,
+    /// Seed of the workload.
+    pub seed: u64,
+}
+
+/// Text for prompts, shared by all runs of a program.
+pub struct Texts {
+    /// Counts.
+    pub tokenizer: Tokenizer,
+    /// Writes.
+    pub pieces: Pieces,
+}
+
+impl Texts {
+    /// Reads the tokenizer and finds its pieces.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has no pieces of one token.
+    pub fn load(path: Option<&std::path::Path>) -> Result<Texts> {
+        let tokenizer = Tokenizer::load(path)?;
+        let pieces = Pieces::find(&tokenizer)?;
+        Ok(Texts { tokenizer, pieces })
+    }
+}
+
+/// Runs `job` to its end; `sinks` get every record. `control.stop` ends it early.
+///
+/// # Errors
+/// Where no endpoint can be reached, an option is no header, or a sink cannot be written.
+pub fn run(
+    job: Job,
+    sinks: &mut [&mut dyn LiveSink],
+    progress: &Progress,
+    control: &Control,
+) -> Result<LiveOutput> {
+    let runtime = runtime(job.options.threads)?;
+    let result = runtime.block_on(async {
+        let mut run = Run::start(job, progress).await?;
+        run.drive(sinks, control).await?;
+        Ok(run.finish().await)
+    });
+    // Tasks that never end by themselves (a connection half open) do not hold up the program.
+    runtime.shutdown_timeout(Duration::from_millis(100));
+    result
+}
+
+/// A runtime of `threads` threads that drive requests.
+///
+/// # Errors
+/// Where the system gives none.
+pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
+    let mut builder = match threads {
+        0 | 1 => tokio::runtime::Builder::new_current_thread(),
+        _ => tokio::runtime::Builder::new_multi_thread(),
+    };
+    if threads > 1 {
+        builder.worker_threads(threads);
+    }
+    let runtime = builder.enable_all().build();
+    runtime.map_err(|why| Error::Run(format!("cannot start the event loop: {why}")))
+}
+
+struct Run<'a> {
+    source: Box<dyn Source>,
+    options: &'a LiveOptions,
+    texts: &'a Texts,
+    recorder: LiveRecorder,
+    window: Window,
+    duration: Option<Nanos>,
+    facts: RunFacts,
+    client: Arc<Client>,
+    clock: Clock,
+    conversations: Conversations,
+    expected: Expected,
+    bodies: Bodies,
+    session_header: Option<HeaderName>,
+    progress: &'a Progress,
+    ended: mpsc::UnboundedReceiver<Done>,
+    end: mpsc::UnboundedSender<Done>,
+    cancel: watch::Sender<bool>,
+    /// Segments of the prompts in flight.
+    prompts: FxHashMap<RequestId, Vec<Segment>>,
+    /// When requests in flight are given up, once the run was ended early.
+    deadline: Option<Nanos>,
+    cpu_before: f64,
+    watchers: Watchers,
+}
+
+impl<'a> Run<'a> {
+    async fn start(job: Job<'a>, progress: &'a Progress) -> Result<Run<'a>> {
+        let options = job.options;
+        let clock = Clock::start();
+        machine::raise_file_limit();
+        let client = Arc::new(client(options, &clock).await?);
+        client.warm(job.warm_connections.max(1)).await?;
+        let watchers =
+            Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
+        let (end, ended) = mpsc::unbounded_channel();
+        // Time 0 of the run is when everything is ready.
+        clock.restart();
+        Ok(Run {
+            source: job.source,
+            options,
+            texts: job.texts,
+            recorder: job.recorder,
+            window: job.window,
+            duration: job.duration,
+            facts: RunFacts { label: job.label.clone(), router: job.label, ..RunFacts::default() },
+            client,
+            clock,
+            conversations: Conversations::new(job.system_prompt),
+            expected: Expected::new(job.block_tokens),
+            bodies: Bodies::new(&options.body)?,
+            session_header: options.session_header.as_deref().map(header_name).transpose()?,
+            progress,
+            ended,
+            end,
+            cancel: watch::Sender::new(false),
+            prompts: FxHashMap::default(),
+            deadline: None,
+            cpu_before: machine::cpu_seconds(),
+            watchers,
+        })
+    }
+
+    /// Sends until there is nothing left to send, or it shall stop; ends with the last request.
+    async fn drive(&mut self, sinks: &mut [&mut dyn LiveSink], control: &Control) -> Result<()> {
+        let mut timer = Timer::new().map_err(|why| Error::Run(format!("no timer: {why}")))?;
+        let mut tick = tokio::time::interval(TICK);
+        loop {
+            let next = self.send_due().await?;
+            if next.is_none() && self.prompts.is_empty() {
+                return Ok(());
+            }
+            let due = next.unwrap_or(Nanos(u64::MAX));
+            tokio::select! {
+                biased;
+                Some(done) = self.ended.recv() => {
+                    self.done(done, sinks)?;
+                    while let Ok(done) = self.ended.try_recv() {
+                        self.done(done, sinks)?;
+                    }
+                }
+                () = self.clock.sleep_until(&mut timer, due), if next.is_some() => {}
+                _ = tick.tick() => self.tick(control),
+            }
+        }
+    }
+
+    /// Sends what is due by now. When the next one is, if any is known.
+    async fn send_due(&mut self) -> Result<Option<Nanos>> {
+        let mut batch = 0;
+        loop {
+            if self.deadline.is_some() {
+                return Ok(None);
+            }
+            match self.source.next_arrival()? {
+                Some(at) if at <= self.clock.now() => {
+                    let request = self.source.take()?;
+                    self.send(&request);
+                }
+                next => return Ok(next),
+            }
+            batch += 1;
+            if batch % BATCH == 0 {
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    fn send(&mut self, request: &Request) {
+        let prompt = self.conversations.prompt(request);
+        self.window.arrive(request.arrival);
+        let mut record = LiveRecord::new(request);
+        record.warm_up = !self.window.is_open();
+        record.planned_prompt_tokens = prompt.tokens;
+        record.expected_hit_tokens = self.expected.sent(&prompt);
+        let target = (self.facts.sent % self.client.targets() as u64) as usize;
+        record.endpoint = target as u32;
+        self.facts.sent += 1;
+        let call = Call {
+            target,
+            session: request.session,
+            headers: self.headers(request),
+            body: Bytes::from(self.bodies.write(&prompt, request.output_tokens, &self.texts.pieces)),
+            limits: Limits::for_output(request.output_tokens),
+        };
+        self.prompts.insert(request.id, prompt.segments);
+        self.recorder.sent(&record, self.clock.now());
+        self.progress.update(|now| {
+            now.sent += 1;
+            now.endpoints[target].0 += 1;
+        });
+        let attempt = Attempt {
+            client: Arc::clone(&self.client),
+            clock: self.clock.clone(),
+            cancel: self.cancel.subscribe(),
+            retries: self.options.retries,
+        };
+        let end = self.end.clone();
+        tokio::spawn(async move {
+            // The receiver lives as long as any request does.
+            drop(end.send(attempt.run(call, record).await));
+        });
+    }
+
+    fn headers(&self, request: &Request) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        if let Some(name) = &self.session_header {
+            headers.insert(name, HeaderValue::from(request.session));
+        }
+        headers
+    }
+
+    /// A request has ended: books are kept, later turns may go.
+    fn done(&mut self, done: Done, sinks: &mut [&mut dyn LiveSink]) -> Result<()> {
+        let Done { mut record, answer, kernel } = done;
+        self.facts.kernel_timestamps |= kernel;
+        record.output_tokens = self.output_tokens(&record, &answer);
+        self.source.on_complete(record.id, record.ended);
+        let prompt = self.prompts.remove(&record.id).unwrap_or_default();
+        if self.source.is_over(record.session) {
+            self.conversations.forget(record.session);
+            self.client.session_over(record.session);
+        } else if record.outcome == Outcome::Completed {
+            let tokens = record.output_tokens;
+            self.conversations.answered(record.session, record.id, &answer.text, tokens);
+            self.expected.answered(&prompt, answer_segment(record.id, tokens));
+        }
+        answer.gaps.iter().for_each(|gap| self.recorder.gap(&record, Nanos(*gap)));
+        record.gaps = self.options.keep_gaps.then_some(answer.gaps);
+        self.recorder.ended(&record);
+        self.progress.update(|now| now.ended(&record));
+        sinks.iter_mut().try_for_each(|sink| sink.request(&record))
+    }
+
+    /// The server's count, else our tokenizer's.
+    fn output_tokens(&self, record: &LiveRecord, answer: &Answer) -> u32 {
+        match answer.usage {
+            Some(usage) if usage.completion_tokens > 0 => usage.completion_tokens,
+            _ if record.outcome != Outcome::Completed => answer.chunks,
+            _ => {
+                let counted = self.texts.tokenizer.count(&answer.text) as u32;
+                counted + answer.reasoning_chunks
+            }
+        }
+    }
+
+    /// From time to time: shall it stop, and has what is in flight had its time?
+    fn tick(&mut self, control: &Control) {
+        let now = self.clock.now();
+        for delay in self.watchers.take_loop_delays() {
+            self.recorder.loop_delay(Nanos(delay));
+        }
+        let grace = Nanos(self.options.grace.as_nanos() as u64);
+        let stopped = control.stop.load(Relaxed);
+        if self.deadline.is_none() && (stopped || self.duration.is_some_and(|end| now >= end)) {
+            self.deadline = Some(now + grace);
+            self.facts.interrupted = stopped;
+            self.progress.update(|now| now.draining = true);
+        }
+        if self.deadline.is_some_and(|deadline| now >= deadline) {
+            self.cancel.send_replace(true);
+        }
+    }
+
+    async fn finish(mut self) -> LiveOutput {
+        for delay in self.watchers.take_loop_delays() {
+            self.recorder.loop_delay(Nanos(delay));
+        }
+        self.facts.cpu_s = machine::cpu_seconds() - self.cpu_before;
+        self.facts.threads = self.options.threads.max(1);
+        self.facts.connections = self.client.opened();
+        self.facts.server = self.watchers.finish().await;
+        self.recorder.finish(self.facts)
+    }
+}
+
+pub(super) async fn client(options: &LiveOptions, clock: &Clock) -> Result<Client> {
+    let behaviour = Behaviour {
+        reuse: options.reuse,
+        stall: options.request_timeout,
+        connect: CONNECT_LIMIT.min(options.request_timeout),
+        headers: headers(options)?,
+    };
+    let trust = Trust { cacert: options.cacert.as_deref(), insecure: options.insecure };
+    Client::new(options.targets.clone(), &trust, behaviour, clock.clone()).await
+}
+
+/// Headers of every request.
+fn headers(options: &LiveOptions) -> Result<HeaderMap> {
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    if options.body.streaming {
+        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
+    }
+    if let Some(key) = &options.api_key {
+        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
+            .map_err(|_| Error::input("--api-key: the key holds characters no header can carry"))?;
+        value.set_sensitive(true);
+        headers.insert(AUTHORIZATION, value);
+    }
+    for (name, value) in &options.headers {
+        let value = HeaderValue::from_str(value).map_err(|_| {
+            Error::input(format!("--header {name}: its value holds characters no header can carry"))
+        })?;
+        headers.insert(header_name(name)?, value);
+    }
+    Ok(headers)
+}
+
+fn header_name(name: &str) -> Result<HeaderName> {
+    name.parse().map_err(|_| Error::input(format!("\"{name}\" is no name of an HTTP header")))
+}
