@@ -8,3 +8,5 @@
 pub mod record;
 pub mod server;
 pub mod summary;
+pub mod text;
+pub mod tokenizer;
