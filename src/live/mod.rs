@@ -5,6 +5,9 @@
 //!
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
+pub mod body;
+pub mod conversation;
+pub mod expected;
 pub mod record;
 pub mod server;
 pub mod summary;
