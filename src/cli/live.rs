@@ -126,3 +126,98 @@ pub struct LiveArgs {
     #[arg(long, help_heading = "Output")]
     quiet: bool,
 }
+
+impl LiveArgs {
+    fn scenario(&self) -> Result<compare::Prepared> {
+        let mut draft = self.scenario.draft()?;
+        if self.no_plots {
+            draft.set("output.plots", Value::Boolean(false))?;
+        }
+        compare::prepare(draft.finish()?)
+    }
+
+    fn options(&self) -> Result<LiveOptions> {
+        let path = self.endpoint.as_deref();
+        let completions = self.endpoint_type.path();
+        let targets: Vec<Target> = self
+            .url
+            .iter()
+            .map(|url| Target::parse(url, completions, path))
+            .collect::<Result<_>>()?;
+        let mut options = LiveOptions {
+            metrics: self.metrics(&targets)?,
+            targets,
+            scrape_every: time("--metrics-interval", &self.metrics_interval)?,
+            body: BodySpec {
+                model: self.model.clone().unwrap_or_default(),
+                endpoint: self.endpoint_type,
+                streaming: !self.no_streaming,
+                ignore_eos: !self.no_ignore_eos,
+                extra: self.extra_body.as_deref().map_or(Ok(Default::default()), parse_extra)?,
+            },
+            api_key: self.api_key(),
+            headers: self.header.iter().map(|line| header(line)).collect::<Result<_>>()?,
+            session_header: self.session_header.clone(),
+            reuse: self.connection,
+            cacert: self.cacert.clone(),
+            insecure: self.insecure,
+            request_timeout: time("--request-timeout", &self.request_timeout)?,
+            grace: time("--grace-period", &self.grace_period)?,
+            retries: self.retries,
+            keep_gaps: self.format.contains(&Format::Aiperf),
+            threads: self.threads.max(1),
+            tokenizer: self.tokenizer.clone(),
+        };
+        if self.model.is_none() {
+            options.body.model = plan::first_model(&options)?;
+        }
+        Ok(options)
+    }
+
+    /// An empty variable is none.
+    fn api_key(&self) -> Option<String> {
+        let variable = || std::env::var("OPENAI_API_KEY").ok();
+        self.api_key.clone().or_else(variable).filter(|key| !key.is_empty())
+    }
+
+    fn metrics(&self, targets: &[Target]) -> Result<Vec<Target>> {
+        if self.no_server_metrics {
+            return Ok(Vec::new());
+        }
+        if self.metrics_url.is_empty() {
+            let page = |target: &Target| Target {
+                url: format!("{}/metrics", target.root()),
+                path: "/metrics".into(),
+                ..target.clone()
+            };
+            return Ok(targets.iter().map(page).collect());
+        }
+        self.metrics_url.iter().map(|url| Target::page(url, "/metrics")).collect()
+    }
+
+    fn out(&self) -> PathBuf {
+        let named = Path::new(&self.scenario.workload);
+        let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
+        let stem = stem.split('.').next().unwrap_or(stem);
+        self.out.clone().unwrap_or_else(|| Path::new("out").join(format!("live-{stem}")))
+    }
+}
+
+/// `Name: value`.
+fn header(line: &str) -> Result<(String, String)> {
+    let (name, value) = line.split_once(':').ok_or_else(|| {
+        Error::input(format!("--header \"{line}\" has no colon; write \"Name: value\""))
+    })?;
+    Ok((name.trim().into(), value.trim().into()))
+}
+
+/// A time; a bare number is seconds.
+fn time(option: &str, text: &str) -> Result<Duration> {
+    let seconds = text.parse::<f64>().is_ok();
+    let time = Nanos::parse(&if seconds { format!("{text}s") } else { text.into() });
+    let time = time.map_err(|why| Error::input(format!("{option}: {why}")))?;
+    if time == Nanos::ZERO {
+        return Err(Error::input(format!("{option} must be longer than 0")));
+    }
+    Ok(Duration::from_nanos(time.0))
+}

@@ -5,8 +5,20 @@
 //!
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
+mod attempt;
+pub mod body;
 pub mod client;
 pub mod clock;
+pub mod conversation;
+pub mod expected;
+mod machine;
+pub mod options;
+pub mod plan;
+pub mod progress;
 pub mod record;
+pub mod run;
 pub mod server;
 pub mod summary;
+pub mod text;
+pub mod tokenizer;
+mod watchers;

@@ -10,7 +10,7 @@ use super::body::Bodies;
 use super::client::answer::Answer;
 use super::client::{Behaviour, Call, Client, Limits, Trust};
 use super::clock::{Clock, Timer};
-use super::conversation::{Conversations, answer_segment};
+use super::conversation::{Conversations, Prompt, answer_segment};
 use super::expected::Expected;
 use super::machine;
 use super::options::LiveOptions;
@@ -143,6 +143,7 @@ struct Run<'a> {
     ended: mpsc::UnboundedReceiver<Done>,
     end: mpsc::UnboundedSender<Done>,
     cancel: watch::Sender<bool>,
+    sent: u64,
     /// Segments of the prompts in flight.
     prompts: FxHashMap<RequestId, Vec<Segment>>,
     /// When requests in flight are given up, once the run was ended early.
@@ -170,7 +171,12 @@ impl<'a> Run<'a> {
             recorder: job.recorder,
             window: job.window,
             duration: job.duration,
-            facts: RunFacts { label: job.label.clone(), router: job.label, ..RunFacts::default() },
+            facts: RunFacts {
+                label: job.label.clone(),
+                router: job.label,
+                seed: job.seed,
+                ..RunFacts::default()
+            },
             client,
             clock,
             conversations: Conversations::new(job.system_prompt),
@@ -181,6 +187,7 @@ impl<'a> Run<'a> {
             ended,
             end,
             cancel: watch::Sender::new(false),
+            sent: 0,
             prompts: FxHashMap::default(),
             deadline: None,
             cpu_before: machine::cpu_seconds(),
@@ -240,18 +247,18 @@ impl<'a> Run<'a> {
         record.warm_up = !self.window.is_open();
         record.planned_prompt_tokens = prompt.tokens;
         record.expected_hit_tokens = self.expected.sent(&prompt);
-        let target = (self.facts.sent % self.client.targets() as u64) as usize;
+        let target = (self.sent % self.client.targets() as u64) as usize;
         record.endpoint = target as u32;
-        self.facts.sent += 1;
+        self.sent += 1;
         let call = Call {
             target,
             session: request.session,
             headers: self.headers(request),
-            body: Bytes::from(self.bodies.write(&prompt, request.output_tokens, &self.texts.pieces)),
+            body: self.body(&prompt, request.output_tokens),
             limits: Limits::for_output(request.output_tokens),
         };
         self.prompts.insert(request.id, prompt.segments);
-        self.recorder.sent(&record, self.clock.now());
+        self.recorder.sent();
         self.progress.update(|now| {
             now.sent += 1;
             now.endpoints[target].0 += 1;
@@ -269,6 +276,12 @@ impl<'a> Run<'a> {
         });
     }
 
+    fn body(&self, prompt: &Prompt, output_tokens: u32) -> Bytes {
+        let mut body = Vec::with_capacity(256 + 8 * prompt.tokens as usize);
+        self.bodies.write(&mut body, &self.texts.pieces, prompt, output_tokens);
+        body.into()
+    }
+
     fn headers(&self, request: &Request) -> HeaderMap {
         let mut headers = HeaderMap::new();
         if let Some(name) = &self.session_header {
@@ -284,7 +297,7 @@ impl<'a> Run<'a> {
         record.output_tokens = self.output_tokens(&record, &answer);
         self.source.on_complete(record.id, record.ended);
         let prompt = self.prompts.remove(&record.id).unwrap_or_default();
-        if self.source.is_over(record.session) {
+        if self.source.is_over(record.id) {
             self.conversations.forget(record.session);
             self.client.session_over(record.session);
         } else if record.outcome == Outcome::Completed {
@@ -292,7 +305,9 @@ impl<'a> Run<'a> {
             self.conversations.answered(record.session, record.id, &answer.text, tokens);
             self.expected.answered(&prompt, answer_segment(record.id, tokens));
         }
-        answer.gaps.iter().for_each(|gap| self.recorder.gap(&record, Nanos(*gap)));
+        if !record.warm_up {
+            answer.gaps.iter().for_each(|gap| self.recorder.gap(*gap));
+        }
         record.gaps = self.options.keep_gaps.then_some(answer.gaps);
         self.recorder.ended(&record);
         self.progress.update(|now| now.ended(&record));
@@ -315,7 +330,7 @@ impl<'a> Run<'a> {
     fn tick(&mut self, control: &Control) {
         let now = self.clock.now();
         for delay in self.watchers.take_loop_delays() {
-            self.recorder.loop_delay(Nanos(delay));
+            self.recorder.loop_delay(delay);
         }
         let grace = Nanos(self.options.grace.as_nanos() as u64);
         let stopped = control.stop.load(Relaxed);
@@ -331,7 +346,7 @@ impl<'a> Run<'a> {
 
     async fn finish(mut self) -> LiveOutput {
         for delay in self.watchers.take_loop_delays() {
-            self.recorder.loop_delay(Nanos(delay));
+            self.recorder.loop_delay(delay);
         }
         self.facts.cpu_s = machine::cpu_seconds() - self.cpu_before;
         self.facts.threads = self.options.threads.max(1);

@@ -217,6 +217,11 @@ impl Source for LoadDriver {
             self.active.remove(&first);
         }
     }
+
+    fn is_over(&self, id: RequestId) -> bool {
+        let session = self.active.range(..=id).next_back();
+        session.is_none_or(|(first, active)| id - first >= active.turns.len() as u64)
+    }
 }
 
 /// The active session that request `id` belongs to, and its first request.

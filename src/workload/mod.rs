@@ -34,6 +34,13 @@ pub trait Source: Send {
 
     /// A request completed or was rejected at `now`.
     fn on_complete(&mut self, id: RequestId, now: Nanos);
+
+    /// Whether the session of request `id`, which has been taken, has no request left to take or to
+    /// complete. `false` where that is not known.
+    fn is_over(&self, id: RequestId) -> bool {
+        let _ = id;
+        false
+    }
 }
 
 /// A session: turns that may wait for each other. Single requests are sessions of one turn.

@@ -20,6 +20,9 @@ use tokio_rustls::rustls::{
     ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme, crypto,
 };
 
+/// Where the interface lies unless the URL says otherwise.
+const DEFAULT_BASE: &str = "/v1";
+
 /// One endpoint.
 #[derive(Clone, Debug)]
 pub struct Target {
@@ -66,7 +69,7 @@ impl Target {
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let given = uri.path().trim_end_matches('/');
         let given = given.strip_suffix(completions).map_or(given, |base| base.trim_end_matches('/'));
-        let base = if given.is_empty() { "/v1" } else { given };
+        let base = if given.is_empty() { DEFAULT_BASE } else { given };
         let standard = || format!("{base}/{completions}");
         let path = path.map_or_else(standard, |path| format!("/{}", path.trim_start_matches('/')));
         Ok(Target {
@@ -80,7 +83,17 @@ impl Target {
         })
     }
 
-    /// The same host, another path: metrics, models.
+    /// Reads the URL of a page; without a path it is `standard`.
+    ///
+    /// # Errors
+    /// Where it is no HTTP URL.
+    pub fn page(url: &str, standard: &str) -> error::Result<Target> {
+        let mut page = Target::parse(url, "", None)?;
+        page.path = if page.base == DEFAULT_BASE { standard.into() } else { page.base.clone() };
+        Ok(page)
+    }
+
+    /// Scheme, host and port.
     pub fn root(&self) -> String {
         format!("{}://{}", if self.tls { "https" } else { "http" }, self.authority)
     }
