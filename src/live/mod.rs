@@ -5,6 +5,12 @@
 //!
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
+pub mod health;
 pub mod record;
+pub mod recorder;
 pub mod server;
 pub mod summary;
+pub mod timeline;
+
+#[cfg(test)]
+pub(crate) mod fixture;
