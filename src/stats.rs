@@ -27,6 +27,11 @@ pub fn mean(values: &[f64]) -> f64 {
     values.iter().sum::<f64>() / values.len() as f64
 }
 
+/// `part / whole`; 0 where the whole is nothing.
+pub fn ratio(part: f64, whole: f64) -> f64 {
+    if whole > 0.0 { part / whole } else { 0.0 }
+}
+
 /// Standard deviation of the values themselves (divisor n, numpy's default).
 pub fn population_std(values: &[f64]) -> f64 {
     (sum_of_squared_deviations(values) / values.len().max(1) as f64).sqrt()
@@ -170,6 +175,18 @@ impl ExactSums {
         self.count += n;
         self.sum += wide * u128::from(n);
         self.sum_squares += wide * wide * u128::from(n);
+    }
+
+    /// Adds all values of another one.
+    pub fn merge(&mut self, other: &ExactSums) {
+        if other.count == 0 {
+            return;
+        }
+        self.min = if self.count == 0 { other.min } else { self.min.min(other.min) };
+        self.max = self.max.max(other.max);
+        self.count += other.count;
+        self.sum += other.sum;
+        self.sum_squares += other.sum_squares;
     }
 
     /// Mean; 0 where there is nothing.

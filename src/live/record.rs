@@ -189,6 +189,11 @@ impl LiveRecord {
         self.usage.map_or(self.planned_prompt_tokens, |usage| usage.prompt_tokens)
     }
 
+    /// Prompt tokens found in the prefix cache by the server's word; `None` where it said nothing.
+    pub fn hit_tokens(&self) -> Option<u32> {
+        self.usage.and_then(|usage| usage.cached_tokens)
+    }
+
     /// First token − actual send.
     pub fn ttft(&self) -> Option<Nanos> {
         Some(self.first_token?.saturating_sub(self.sent?))

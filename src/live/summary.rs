@@ -49,6 +49,8 @@ pub struct LiveRun {
     pub failures: BTreeMap<String, u64>,
     /// First send to last end, seconds.
     pub duration_s: f64,
+    /// Requests that ended in the warm-up, sent and not measured.
+    pub warm_up_requests: u64,
     /// Ended early by Ctrl-C or `--duration`'s grace period.
     pub interrupted: bool,
     /// From the actual send, milliseconds, completed requests.
@@ -112,18 +114,22 @@ pub struct LiveLengths {
     pub planned_prompt_avg: f64,
     /// By the server's count, mean; `None` where it gave none.
     pub server_prompt_avg: Option<f64>,
+    /// The server's count against ours, where it gave one: 0.1 is a tenth more.
+    pub prompt_difference: Option<f64>,
     /// Output tokens asked for, mean.
     pub planned_output_avg: f64,
     /// Output tokens that came, mean.
     pub output_avg: f64,
-    /// Reasoning tokens or chunks of all outputs.
+    /// Output tokens that came, all of them.
+    pub output_tokens: u64,
+    /// Of these, reasoning, by the server's count; 0 where it gave none.
     pub reasoning_tokens: u64,
 }
 
 /// Balance between endpoints.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct LiveLoad {
-    /// Per endpoint: requests sent.
+    /// Per endpoint: requests that went or should have gone there.
     pub requests_per_worker: Vec<u64>,
     /// Per endpoint: prompt and output tokens of completed requests.
     pub tokens_per_worker: Vec<u64>,

@@ -2,13 +2,13 @@
 
 use super::overload::QueueTrend;
 use super::summary::*;
+use super::tally::Tally;
 use super::timeline::{StepState, Timeline};
 use super::window::Window;
 use crate::request::{RequestRecord, Status};
 use crate::scenario::Slo;
-use crate::stats::{self, ExactSums};
+use crate::stats::{self, ratio};
 use crate::units::Nanos;
-use hdrhistogram::Histogram;
 
 /// Everything a run leaves behind but its rows.
 #[derive(Clone, Debug)]
@@ -40,8 +40,7 @@ pub struct Recorder {
     tpot_ms: Vec<f64>,
     e2e_ms: Vec<f64>,
     queue_ms: Vec<f64>,
-    gaps: Histogram<u64>,
-    gap_sums: ExactSums,
+    gaps: Tally,
     output_tokens: u64,
     good: u64,
     trend: QueueTrend,
@@ -72,8 +71,7 @@ impl Recorder {
             tpot_ms: Vec::new(),
             e2e_ms: Vec::new(),
             queue_ms: Vec::new(),
-            gaps: Histogram::new(3).expect("three significant digits are allowed"),
-            gap_sums: ExactSums::default(),
+            gaps: Tally::default(),
             output_tokens: 0,
             good: 0,
             trend: QueueTrend::default(),
@@ -138,12 +136,9 @@ impl Recorder {
 
     /// `count` gaps between consecutive output tokens of a request.
     pub fn gap(&mut self, gap: Nanos, count: u64) {
-        if !self.window.is_open() {
-            return;
+        if self.window.is_open() {
+            self.gaps.record_n(gap.0, count);
         }
-        self.gap_sums.record_n(gap.0, count);
-        // The highest trackable value grows by itself; 0 is tracked as 0.
-        self.gaps.record_n(gap.0, count).expect("the histogram resizes itself");
     }
 
     /// A request reached its end, whichever.
@@ -204,22 +199,21 @@ impl Recorder {
             duration_s,
             overloaded,
             time_to_first_token: Distribution::from_values("ms", self.ttft_ms.clone()),
-            inter_token_latency: Distribution::from_histogram(
-                "ms",
-                &self.gaps,
-                &self.gap_sums,
-                1e6,
-            ),
+            inter_token_latency: self.gaps.distribution("ms", 1e6),
             time_per_output_token: Distribution::from_values(
                 "ms",
                 std::mem::take(&mut self.tpot_ms),
             ),
             request_latency,
             queue_time,
-            request_throughput: rate("requests/s", self.counts.completed, duration_s),
-            input_token_throughput: rate("tokens/s", self.cache.prompt_tokens, duration_s),
-            output_token_throughput: rate("tokens/s", self.output_tokens, duration_s),
-            goodput: self.slo.map(|_| rate("requests/s", self.good, duration_s)),
+            request_throughput: Rate::per_second("requests/s", self.counts.completed, duration_s),
+            input_token_throughput: Rate::per_second(
+                "tokens/s",
+                self.cache.prompt_tokens,
+                duration_s,
+            ),
+            output_token_throughput: Rate::per_second("tokens/s", self.output_tokens, duration_s),
+            goodput: self.slo.map(|_| Rate::per_second("requests/s", self.good, duration_s)),
             prefix_cache: self.prefix_cache(evicted.iter().sum()),
             load: self.load(),
             routing: self.routing(),
@@ -281,12 +275,4 @@ impl Recorder {
             decisions: self.decisions,
         }
     }
-}
-
-fn ratio(part: f64, whole: f64) -> f64 {
-    if whole > 0.0 { part / whole } else { 0.0 }
-}
-
-fn rate(unit: &'static str, count: u64, seconds: f64) -> Rate {
-    Rate { unit, avg: ratio(count as f64, seconds) }
 }

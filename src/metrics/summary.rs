@@ -106,6 +106,13 @@ pub struct Rate {
     pub avg: f64,
 }
 
+impl Rate {
+    /// `count` in so many seconds; 0 where there were none.
+    pub fn per_second(unit: &'static str, count: u64, seconds: f64) -> Rate {
+        Rate { unit, avg: stats::ratio(count as f64, seconds) }
+    }
+}
+
 /// One router, one seed.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct RunSummary {

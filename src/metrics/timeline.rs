@@ -1,12 +1,7 @@
 //! Per worker, per interval: what `timeline.csv` and the plots over time show.
-//!
-//! The length of a run is not known while it runs, so intervals start short and are merged in pairs
-//! whenever there are too many: the run ends with [`MOST`]`/2` to [`MOST`] of them.
 
+use super::intervals::{Intervals, Sums};
 use crate::units::Nanos;
-
-/// Most intervals kept.
-pub const MOST: usize = 256;
 
 /// Sums over one interval of one worker.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -25,7 +20,7 @@ pub struct Cell {
     pub hit_tokens: u64,
 }
 
-impl Cell {
+impl Sums for Cell {
     fn add(&mut self, other: &Cell) {
         self.busy_ns += other.busy_ns;
         self.running_ns += other.running_ns;
@@ -49,79 +44,52 @@ pub struct StepState {
 
 /// The timeline of one run.
 #[derive(Clone, Debug)]
-pub struct Timeline {
-    interval: u64,
-    /// `rows[worker][interval]`.
-    rows: Vec<Vec<Cell>>,
-}
+pub struct Timeline(Intervals<Cell>);
 
 impl Timeline {
     /// An empty timeline for `workers` workers.
     pub fn new(workers: usize) -> Timeline {
-        Timeline { interval: 1_000_000, rows: vec![Vec::new(); workers] }
+        Timeline(Intervals::new(workers))
     }
 
     /// Length of an interval.
     pub fn interval(&self) -> Nanos {
-        Nanos(self.interval)
+        self.0.interval()
     }
 
     /// Per worker (from 0), its intervals; a worker's list ends with its last activity.
     pub fn rows(&self) -> &[Vec<Cell>] {
-        &self.rows
+        self.0.rows()
+    }
+
+    /// The intervals themselves.
+    pub fn intervals(&self) -> &Intervals<Cell> {
+        &self.0
     }
 
     /// A worker was busy from `start` to `end`.
     pub fn step(&mut self, worker: usize, start: Nanos, end: Nanos, state: StepState) {
-        self.make_room(end);
-        let (mut at, interval) = (start.0, self.interval);
-        while at < end.0 {
-            let index = (at / interval) as usize;
-            let until = end.0.min((index as u64 + 1) * interval);
+        self.0.over(worker, start, end, |cell, at, until| {
             let span = until - at;
-            let cell = Self::cell(&mut self.rows[worker], index);
             cell.busy_ns += span;
             cell.running_ns += u128::from(state.running) * u128::from(span);
             cell.waiting_ns += u128::from(state.waiting) * u128::from(span);
             cell.used_block_ns += u128::from(state.used_blocks) * u128::from(span);
-            at = until;
-        }
+        });
     }
 
     /// A request was first admitted.
     pub fn admitted(&mut self, worker: usize, at: Nanos, prompt_tokens: u32, hit_tokens: u32) {
-        self.make_room(at);
-        let index = (at.0 / self.interval) as usize;
-        let cell = Self::cell(&mut self.rows[worker], index);
+        let cell = self.0.at(worker, at);
         cell.prompt_tokens += u64::from(prompt_tokens);
         cell.hit_tokens += u64::from(hit_tokens);
-    }
-
-    fn cell(row: &mut Vec<Cell>, index: usize) -> &mut Cell {
-        if row.len() <= index {
-            row.resize(index + 1, Cell::default());
-        }
-        &mut row[index]
-    }
-
-    fn make_room(&mut self, at: Nanos) {
-        while at.0 / self.interval >= MOST as u64 {
-            self.interval *= 2;
-            for row in &mut self.rows {
-                let merged = row.chunks(2).map(|pair| {
-                    let mut cell = pair[0];
-                    pair.get(1).inspect(|other| cell.add(other));
-                    cell
-                });
-                *row = merged.collect();
-            }
-        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::metrics::intervals::MOST;
 
     #[test]
     fn merging_intervals_loses_nothing() {
