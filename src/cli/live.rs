@@ -10,16 +10,13 @@ use kvroute::error::{Error, Result};
 use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
 use kvroute::live::options::LiveOptions;
-use kvroute::live::plan::{self, Plan};
+use kvroute::live::plan;
 use kvroute::live::progress::Progress;
-use kvroute::live::run::Texts;
-use kvroute::report::live as report;
-use kvroute::report::run_dir::RunDir;
+use kvroute::live::run::{self, Job, Texts};
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 use toml::Value;
 
@@ -220,4 +217,23 @@ fn time(option: &str, text: &str) -> Result<Duration> {
         return Err(Error::input(format!("{option} must be longer than 0")));
     }
     Ok(Duration::from_nanos(time.0))
+}
+
+pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
+    let clock = Stopwatch::start();
+    let prepared = args.scenario()?;
+    let scenario = prepared.scenario;
+    let options = args.options()?;
+    let texts = Texts::load(options.tokenizer.as_deref())?;
+    let job = Job::new(&scenario, scenario.seed, "live", &options, &texts)?;
+    let control = Arc::new(Control::default());
+    progress::stop_on_ctrl_c(&control)?;
+    let progress = Progress::new(options.targets.len());
+    let ui = Ui::choose(args.ui, args.quiet);
+    let output = live_view::with_view(ui, Some(prepared.requests), &progress, || {
+        run::run(job, &mut [], &progress, &control)
+    })?;
+    super::print(&serde_json::to_string_pretty(&output.run)?)?;
+    eprintln!("{}", clock.timing(1).line());
+    Ok(())
 }

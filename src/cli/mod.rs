@@ -5,6 +5,10 @@ mod capacity;
 mod claims;
 mod explain;
 mod init;
+#[cfg(feature = "live")]
+mod live;
+#[cfg(feature = "live")]
+mod live_view;
 mod machine;
 mod presets;
 mod progress;
@@ -44,6 +48,9 @@ enum Command {
     /// lies on one side; until then seeds are added, up to --max-seeds, where the mean decides and is
     /// named. The range reaches from the highest rate clearly accepted to the lowest clearly refused.
     Capacity(Box<capacity::CapacityArgs>),
+    /// Load real OpenAI-compatible endpoints with a workload, and measure them
+    #[cfg(feature = "live")]
+    Live(Box<live::LiveArgs>),
     /// Measure what is promised of KV-aware routing
     Claims(claims::ClaimsArgs),
     /// Print a commented scenario file to start from
@@ -73,6 +80,8 @@ pub fn run() -> anyhow::Result<()> {
         Command::Simulate(args) => simulate::exec(&args),
         Command::Sweep(args) => sweep::exec(&args),
         Command::Capacity(args) => capacity::exec(&args),
+        #[cfg(feature = "live")]
+        Command::Live(args) => live::exec(&args),
         Command::Claims(args) => claims::exec(&args),
         Command::Init(args) => init::exec(&args),
         Command::Explain(args) => explain::exec(&args),

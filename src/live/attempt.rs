@@ -60,7 +60,8 @@ impl Attempt {
     fn done(&self, reply: Reply, mut record: LiveRecord) -> Done {
         let now = self.clock.now();
         let Reply { exchange, seen, reused, end } = reply;
-        let answer = exchange.answer;
+        let mut answer = exchange.answer;
+        answer.settle();
         record.sent = seen.first_write;
         record.first_byte = exchange.first_byte;
         record.first_token = answer.first_token;

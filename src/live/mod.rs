@@ -11,6 +11,8 @@ pub mod client;
 pub mod clock;
 pub mod conversation;
 pub mod expected;
+#[cfg(test)]
+pub(crate) mod fixture;
 pub mod health;
 mod machine;
 pub mod options;

@@ -31,7 +31,7 @@ impl<'a> Job<'a> {
             texts,
             recorder: LiveRecorder::new(options.targets.len(), slo),
             window: setup::window(scenario)?,
-            duration: scenario.workload.duration,
+            duration: None,
             warm_connections: warm_connections(scenario, options.targets.len()),
             system_prompt: has_system_prompt(&scenario.workload),
             block_tokens: scenario.cluster.block_tokens,
@@ -45,9 +45,7 @@ impl<'a> Job<'a> {
 /// opens them as it goes; one for each endpoint shows that it is there.
 fn warm_connections(scenario: &Scenario, endpoints: usize) -> usize {
     let together = match scenario.workload.arrival {
-        Some(ArrivalSpec::Closed { concurrency, .. }) => concurrency as usize,
-        Some(ArrivalSpec::Sessions { sessions, .. }) => sessions as usize,
-        Some(ArrivalSpec::Burst { size, .. }) => size as usize,
+        Some(ArrivalSpec::Closed { concurrency }) => concurrency as usize,
         _ => 0,
     };
     let requests = scenario.workload.requests.unwrap_or(u64::MAX);

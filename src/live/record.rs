@@ -126,9 +126,9 @@ pub struct LiveRecord {
     pub output_tokens: u32,
     /// Chunks with content or reasoning.
     pub chunks: u32,
-    /// Of these, how many were read together with an earlier one: their gap cannot be known.
+    /// Of these, how many were read together with an earlier one: they share a gap.
     pub coalesced: u32,
-    /// Gaps between chunks that were read apart, nanoseconds; kept only where an export asks.
+    /// Gaps between chunks, nanoseconds; kept only where an export asks.
     pub gaps: Option<Vec<u64>>,
     /// Longest time that bytes of the response lay in the socket before we read them.
     pub read_lag: Option<Nanos>,

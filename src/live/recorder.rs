@@ -174,7 +174,7 @@ impl LiveRecorder {
         }
     }
 
-    /// A request was sent, of the warm-up or not; its record must have `sent` when it ends.
+    /// A request is under way, of the warm-up or not.
     pub fn sent(&mut self) {
         self.in_flight += 1;
         self.max_in_flight = self.max_in_flight.max(self.in_flight);
@@ -212,7 +212,7 @@ impl LiveRecorder {
 
     /// A request ended, whichever way.
     pub fn ended(&mut self, record: &LiveRecord) {
-        self.in_flight -= u64::from(record.sent.is_some()).min(self.in_flight);
+        self.in_flight = self.in_flight.saturating_sub(1);
         self.whole.add(record);
         self.timeline.ended(record);
         self.tells_hits |= record.hit_tokens().is_some();

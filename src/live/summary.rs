@@ -60,7 +60,7 @@ pub struct LiveRun {
     /// First token that is no reasoning, from the actual send; only where there was reasoning.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub time_to_first_output_token: Option<Distribution>,
-    /// Gaps between chunks that were read apart, milliseconds, all requests pooled.
+    /// Gaps between chunks, milliseconds, all requests pooled; chunks read together share theirs.
     pub inter_token_latency: Distribution,
     /// Milliseconds, per request of two output tokens or more.
     pub time_per_output_token: Distribution,
@@ -157,7 +157,7 @@ pub struct ClientHealth {
     pub connections: u64,
     /// Chunks with content.
     pub chunks: u64,
-    /// Of these, read together with an earlier one; they give no gap.
+    /// Of these, read together with an earlier one.
     pub coalesced_chunks: u64,
     /// Arrival times are the kernel's, not those of our reads.
     pub kernel_timestamps: bool,

@@ -1,8 +1,9 @@
 //! What a response says, chunk by chunk: text, usage, the end, and when each token came.
 //!
 //! The first token is the first chunk with content or reasoning; role-only and empty chunks are no
-//! tokens. Chunks that one read brought have one arrival: a gap between them cannot be known, so
-//! they are counted as coalesced and give no gap.
+//! tokens. Chunks that one read brought have one arrival: when each of them came cannot be known, so
+//! they are counted as coalesced, and the time since the chunk before them is shared out evenly: no
+//! zero gaps, and the gaps of an answer add up to the time from its first token to its last.
 
 use super::sse::TooLong;
 use crate::live::record::{Failure, Usage};
@@ -42,7 +43,8 @@ pub struct Answer {
     pub reasoning_chunks: u32,
     /// Of these, read together with an earlier one.
     pub coalesced: u32,
-    /// Gaps between chunks that were read apart, nanoseconds.
+    /// Gaps between chunks, nanoseconds, but for those read together with the first one; complete after
+    /// [`Answer::settle`].
     pub gaps: Vec<u64>,
     /// First chunk with content or reasoning.
     pub first_token: Option<Nanos>,
@@ -60,6 +62,8 @@ pub struct Answer {
     pub done: bool,
     /// Which read brought the last chunk.
     last_read: u64,
+    /// Chunks of that read so far, and the time since the chunk before them; 0 chunks for the first.
+    group: (u64, u64),
 }
 
 /// When bytes arrived, and by which read.
@@ -107,14 +111,26 @@ impl Answer {
         self.chunks += 1;
         match self.last_token {
             None => self.first_token = Some(arrival.at),
-            Some(_) if arrival.read == self.last_read => self.coalesced += 1,
-            Some(last) => self.gaps.push(arrival.at.saturating_sub(last).0),
+            Some(_) if arrival.read == self.last_read => {
+                self.coalesced += 1;
+                self.group.0 += u64::from(self.group.0 > 0);
+            }
+            Some(last) => {
+                self.settle();
+                self.group = (1, arrival.at.saturating_sub(last).0);
+            }
         }
         if self.chunks == 2 {
             self.second_token = Some(arrival.at);
         }
         self.last_token = Some(arrival.at);
         self.last_read = arrival.read;
+    }
+
+    /// Shares out the time before the chunks of the last read.
+    pub fn settle(&mut self) {
+        let (chunks, span) = std::mem::take(&mut self.group);
+        self.gaps.extend((0..chunks).map(|_| span / chunks));
     }
 
     /// Takes a whole response that was not streamed. Its tokens have no times but the last.
@@ -272,6 +288,7 @@ mod tests {
         assert_eq!(answer.first_token, Some(Nanos(3_000_000)));
         assert_eq!(answer.first_output, Some(Nanos(9_000_000)));
         assert_eq!(answer.second_token, Some(Nanos(5_000_000)));
+        answer.settle();
         assert_eq!(answer.gaps, [2_000_000, 4_000_000]);
         assert_eq!((answer.chunks, answer.reasoning_chunks, answer.coalesced), (3, 2, 0));
         assert_eq!(answer.text, " yes");
@@ -279,13 +296,15 @@ mod tests {
     }
 
     #[test]
-    fn chunks_of_one_read_are_counted_and_give_no_zero_gaps() {
+    fn chunks_of_one_read_are_counted_and_share_the_time_before_them() {
         let mut answer = Answer::default();
         for (ms, read) in [(1, 1), (1, 1), (6, 2), (6, 2), (6, 2), (9, 3)] {
             answer.event(&chunk(r#"{"content":"a"}"#), at(ms, read)).unwrap();
         }
+        answer.settle();
         assert_eq!((answer.chunks, answer.coalesced), (6, 3));
-        assert_eq!(answer.gaps, [5_000_000, 3_000_000]);
+        let third = 5_000_000 / 3;
+        assert_eq!(answer.gaps, [third, third, third, 3_000_000]);
     }
 
     #[test]
