@@ -104,5 +104,62 @@ fn whole_runs(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, event_queue, cache, index, whole_runs);
+/// What a live request costs before its first byte is sent, but for the socket.
+#[cfg(feature = "live")]
+fn live_text(c: &mut Criterion) {
+    use kvroute::live::body::{Bodies, BodySpec, EndpointType};
+    use kvroute::live::conversation::Conversations;
+    use kvroute::live::{expected::Expected, text::Pieces, tokenizer::Tokenizer};
+    use kvroute::prompt::Segment;
+    use kvroute::request::Request;
+
+    let tokenizer = Tokenizer::load(None).expect("the embedded tokenizer is whole");
+    let pieces = Pieces::find(&tokenizer).expect("and has words");
+    let mut out = Vec::with_capacity(1 << 16);
+    let mut number = 0;
+    c.bench_function("live: text of 128 tokens", |b| {
+        b.iter(|| {
+            number += 1;
+            out.clear();
+            pieces.write(&mut out, number, 0, 128, true);
+            out.len()
+        });
+    });
+    let spec = BodySpec {
+        model: "model".into(),
+        endpoint: EndpointType::Chat,
+        streaming: true,
+        ignore_eos: true,
+        extra: serde_json::Map::new(),
+    };
+    let bodies = Bodies::new(&spec).expect("no extra keys");
+    let mut said = Conversations::new(false);
+    let mut expected = Expected::new(16);
+    let segment = |content, tokens| Segment { content, tokens };
+    c.bench_function("live: single request of 128 tokens, prompt, expected hits and body", |b| {
+        b.iter(|| {
+            number += 1;
+            let request = Request {
+                id: number,
+                session: number,
+                turn: 0,
+                arrival: Nanos(0),
+                segments: vec![segment(number, 128), segment(number ^ 1, 10)],
+                prompt_tokens: 128,
+                output_tokens: 10,
+            };
+            let prompt = said.prompt(&request);
+            let hits = expected.sent(&prompt);
+            out.clear();
+            bodies.write(&mut out, &pieces, &prompt, 10);
+            said.forget(number);
+            (hits, out.len())
+        });
+    });
+}
+
+#[cfg(not(feature = "live"))]
+fn live_text(_: &mut Criterion) {}
+
+criterion_group!(benches, event_queue, cache, index, live_text, whole_runs);
 criterion_main!(benches);
