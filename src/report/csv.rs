@@ -1,8 +1,9 @@
 //! `requests.csv`, `workers.csv` and `timeline.csv`.
 //!
 //! Times are milliseconds with six decimals, printed from whole nanoseconds without passing through
-//! a float, so that they are exact. Rows are made by hand: a run writes a million of them.
+//! a float, so that they are exact.
 
+use super::line::Line;
 use crate::metrics::summary::WorkerTotals;
 use crate::metrics::timeline::{Cell, Timeline};
 use crate::request::RequestRecord;
@@ -24,18 +25,12 @@ pub const TIMELINE_HEADER: &str = "router,seed,worker,start_ms,end_ms,busy_fract
 
 /// Writes the rows of one run (router and seed).
 #[derive(Clone, Debug)]
-pub struct Rows {
-    run: Vec<u8>,
-    line: Vec<u8>,
-}
+pub struct Rows(Line);
 
 impl Rows {
     /// For the run of `router` with `seed`.
     pub fn new(router: &str, seed: u64) -> Rows {
-        let mut run = quoted(router).into_bytes();
-        run.push(b',');
-        push_number(&mut run, seed);
-        Rows { run, line: Vec::with_capacity(256) }
+        Rows(Line::new(router, seed))
     }
 
     /// Writes one row of `requests.csv`.
@@ -43,12 +38,12 @@ impl Rows {
     /// # Errors
     /// What `out` says.
     pub fn request(&mut self, out: &mut impl Write, record: &RequestRecord) -> io::Result<()> {
-        self.begin();
-        self.number(record.id);
-        self.number(record.session);
-        self.number(record.turn.into());
-        self.time(Some(record.arrival.0));
-        self.optional(record.worker.map(|worker| u64::from(worker) + 1));
+        self.0.begin();
+        self.0.number(record.id);
+        self.0.number(record.session);
+        self.0.number(record.turn.into());
+        self.0.span(Some(record.arrival));
+        self.0.optional(record.worker.map(|worker| u64::from(worker) + 1));
         for count in [
             record.prompt_tokens,
             record.output_tokens,
@@ -56,15 +51,15 @@ impl Rows {
             record.best_overlap_blocks,
             record.hit_tokens,
         ] {
-            self.number(count.into());
+            self.0.number(count.into());
         }
-        self.time(record.queue_time().map(|span| span.0));
-        self.time(record.ttft().map(|span| span.0));
-        self.time(whole_tpot(record));
-        self.time(record.e2e().map(|span| span.0));
-        self.number(record.preemptions.into());
-        self.text(record.status.name());
-        self.end(out)
+        self.0.span(record.queue_time());
+        self.0.span(record.ttft());
+        self.0.time(whole_tpot(record));
+        self.0.span(record.e2e());
+        self.0.number(record.preemptions.into());
+        self.0.text(record.status.name());
+        self.0.end(out)
     }
 
     /// Writes one row of `workers.csv`.
@@ -72,17 +67,17 @@ impl Rows {
     /// # Errors
     /// What `out` says.
     pub fn worker(&mut self, out: &mut impl Write, row: &WorkerTotals) -> io::Result<()> {
-        self.begin();
-        self.number(u64::from(row.worker) + 1);
-        self.number(row.requests);
-        self.number(row.prompt_tokens + row.output_tokens);
-        self.number(row.prompt_tokens);
-        self.number(row.output_tokens);
-        self.number(row.hit_tokens);
-        self.fraction(Some(row.busy_fraction));
-        self.number(row.preemptions);
-        self.number(row.evicted_blocks);
-        self.end(out)
+        self.0.begin();
+        self.0.number(u64::from(row.worker) + 1);
+        self.0.number(row.requests);
+        self.0.number(row.prompt_tokens + row.output_tokens);
+        self.0.number(row.prompt_tokens);
+        self.0.number(row.output_tokens);
+        self.0.number(row.hit_tokens);
+        self.0.fraction(Some(row.busy_fraction));
+        self.0.number(row.preemptions);
+        self.0.number(row.evicted_blocks);
+        self.0.end(out)
     }
 
     /// Writes a run's rows of `timeline.csv`: every worker has every interval, and the last
@@ -102,97 +97,37 @@ impl Rows {
                 let start = timeline.interval().0 * index as u64;
                 let until = (start + timeline.interval().0).min(end.0.max(start + 1));
                 let cell = cells.get(index).copied().unwrap_or_default();
-                self.begin();
-                self.number(worker as u64 + 1);
-                self.time(Some(start));
-                self.time(Some(until));
+                self.0.begin();
+                self.0.number(worker as u64 + 1);
+                self.0.time(Some(start));
+                self.0.time(Some(until));
                 self.cell(&cell, (until - start) as f64);
-                self.end(out)?;
+                self.0.end(out)?;
             }
         }
         Ok(())
     }
 
     fn cell(&mut self, cell: &Cell, span: f64) {
-        self.fraction(Some(cell.busy_ns as f64 / span));
-        self.fraction(Some(cell.running_ns as f64 / span));
-        self.fraction(Some(cell.waiting_ns as f64 / span));
-        self.fraction(Some(cell.used_block_ns as f64 / span));
+        self.0.fraction(Some(cell.busy_ns as f64 / span));
+        self.0.fraction(Some(cell.running_ns as f64 / span));
+        self.0.fraction(Some(cell.waiting_ns as f64 / span));
+        self.0.fraction(Some(cell.used_block_ns as f64 / span));
         let admitted = cell.prompt_tokens > 0;
-        self.fraction(admitted.then(|| cell.hit_tokens as f64 / cell.prompt_tokens as f64));
-    }
-
-    fn begin(&mut self) {
-        self.line.clear();
-        self.line.extend_from_slice(&self.run);
-    }
-
-    fn end(&mut self, out: &mut impl Write) -> io::Result<()> {
-        self.line.push(b'\n');
-        out.write_all(&self.line)
-    }
-
-    fn number(&mut self, value: u64) {
-        self.optional(Some(value));
-    }
-
-    fn optional(&mut self, value: Option<u64>) {
-        self.line.push(b',');
-        if let Some(value) = value {
-            push_number(&mut self.line, value);
-        }
-    }
-
-    fn time(&mut self, nanos: Option<u64>) {
-        self.line.push(b',');
-        if let Some(nanos) = nanos {
-            push_number(&mut self.line, nanos / 1_000_000);
-            self.line.push(b'.');
-            push_digits(&mut self.line, nanos % 1_000_000, 6);
-        }
-    }
-
-    fn fraction(&mut self, value: Option<f64>) {
-        self.line.push(b',');
-        if let Some(value) = value {
-            // A vector takes whatever is written to it.
-            let _ = write!(self.line, "{value:.6}");
-        }
-    }
-
-    fn text(&mut self, text: &str) {
-        self.line.push(b',');
-        self.line.extend_from_slice(text.as_bytes());
+        self.0.fraction(admitted.then(|| cell.hit_tokens as f64 / cell.prompt_tokens as f64));
     }
 }
 
-/// TPOT rounded to whole nanoseconds, half up.
+/// TPOT rounded to whole nanoseconds.
 fn whole_tpot(record: &RequestRecord) -> Option<u64> {
-    let decode = record.finished?.saturating_sub(record.first_token?).0;
-    let gaps = u64::from(record.output_tokens).checked_sub(1)?;
-    (decode + gaps / 2).checked_div(gaps)
+    let decode = record.finished?.saturating_sub(record.first_token?);
+    per_gap(decode, record.output_tokens)
 }
 
-fn push_number(line: &mut Vec<u8>, value: u64) {
-    push_digits(line, value, value.checked_ilog10().unwrap_or(0) as usize + 1);
-}
-
-fn push_digits(line: &mut Vec<u8>, mut value: u64, width: usize) {
-    let start = line.len();
-    line.resize(start + width, b'0');
-    for digit in line[start..].iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        value /= 10;
-    }
-}
-
-/// A text as a CSV field.
-pub(super) fn quoted(text: &str) -> String {
-    if text.contains([',', '"', '\n', '\r']) {
-        format!("\"{}\"", text.replace('"', "\"\""))
-    } else {
-        text.into()
-    }
+/// Time per gap between so many tokens, rounded to whole nanoseconds, half up.
+pub(super) fn per_gap(decode: Nanos, tokens: u32) -> Option<u64> {
+    let gaps = u64::from(tokens).checked_sub(1)?;
+    (decode.0 + gaps / 2).checked_div(gaps)
 }
 
 #[cfg(test)]

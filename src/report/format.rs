@@ -66,13 +66,21 @@ fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
 
 /// What was run, in a few words: the subtitle of plots and the start of the table's header.
 pub fn describe(scenario: &Scenario, requests: u64) -> String {
+    let workers = plural(scenario.cluster.workers.into(), "worker");
+    format!("{}, {workers}", describe_load(scenario, requests))
+}
+
+/// The same without the workers, which a live run does not know of.
+pub(super) fn describe_load(scenario: &Scenario, requests: u64) -> String {
     let mut parts =
         vec![workload_name(scenario), format!("{} requests", number(requests as f64, 0))];
     parts.extend(arrivals(scenario.workload.arrival.as_ref()));
-    let workers = scenario.cluster.workers;
-    let plural = if workers == 1 { "" } else { "s" };
-    parts.push(format!("{} worker{plural}", number(workers.into(), 0)));
     parts.join(", ")
+}
+
+/// `1 worker`, `1,000 workers`.
+pub(super) fn plural(count: u64, word: &str) -> String {
+    format!("{} {word}{}", number(count as f64, 0), if count == 1 { "" } else { "s" })
 }
 
 /// `a, b and c`.

@@ -8,6 +8,9 @@ pub mod csv;
 pub mod decision;
 pub mod explain;
 mod format;
+mod line;
+#[cfg(feature = "live")]
+pub mod live;
 pub mod plot;
 pub mod run_dir;
 pub mod run_files;

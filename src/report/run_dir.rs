@@ -15,6 +15,11 @@ const RESULTS: &[&str] = &[
     "workers.csv",
     "timeline.csv",
     "decisions.jsonl",
+    "server_metrics.csv",
+    "profile_export.jsonl",
+    "profile_export_aiperf.json",
+    "profile_export_aiperf.csv",
+    "vllm.json",
 ];
 
 /// The folder a run writes to.

@@ -26,7 +26,7 @@ pub struct RunRows {
 }
 
 /// File that holds one run's share of `name` until all runs have ended.
-fn share(name: &str, place: usize) -> String {
+pub(super) fn share(name: &str, place: usize) -> String {
     format!("{name}.{place}.part")
 }
 
@@ -94,7 +94,7 @@ fn log(record: &DecisionRecord) -> io::Result<()> {
     lines.iter().try_for_each(|line| writeln!(err, "{line}"))
 }
 
-const REQUESTS: &str = "requests.csv";
+pub(super) const REQUESTS: &str = "requests.csv";
 const DECISIONS: &str = "decisions.jsonl";
 
 impl Sink for RunRows {
@@ -147,7 +147,7 @@ pub fn write(dir: &RunDir, summary: &Summary, outputs: &[RunOutput]) -> Result<(
 }
 
 /// Puts the shares of all runs together.
-fn join(dir: &RunDir, name: &str, header: &str, runs: usize) -> Result<()> {
+pub(super) fn join(dir: &RunDir, name: &str, header: &str, runs: usize) -> Result<()> {
     let mut out = dir.writer(name)?;
     let write = |out: &mut ResultFile| -> io::Result<()> {
         out.write_all(header.as_bytes())?;

@@ -11,7 +11,7 @@ use crate::stats::{interval_95, mean};
 use std::fmt::Write;
 
 /// Routers beyond this width go into a second table below.
-const WIDTH: usize = 110;
+pub(super) const WIDTH: usize = 110;
 
 /// The runs of one router, seeds ascending.
 pub(super) struct Group<'a> {

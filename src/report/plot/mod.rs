@@ -3,11 +3,11 @@
 pub(super) mod axis;
 mod balance;
 pub(super) mod canvas;
-mod over_time;
+pub(super) mod over_time;
 mod panel;
 mod residuals;
 pub(super) mod style;
-mod ttft_cdf;
+pub(super) mod ttft_cdf;
 
 pub use canvas::png;
 pub use residuals::draw_residuals;
@@ -58,10 +58,12 @@ pub fn all(workload: &str, runs: &[PlotRun<'_>]) -> Result<Vec<Plot>> {
     } else {
         (workload.into(), workload.into(), workload.into())
     };
+    let ttft = runs.iter().map(|run| ttft_cdf::of_values(run.label, &run.ttft_ms));
+    let ttft: Vec<_> = ttft.collect();
     let plot = |name, svg: Result<String>| svg.map(|svg| Plot { name, svg });
     Ok(vec![
         plot("summary", panel::draw_panel(&averaged, runs))?,
-        plot("ttft_cdf", ttft_cdf::draw_cdf(&pooled, runs))?,
+        plot("ttft_cdf", ttft_cdf::draw_cdf(&pooled, &ttft))?,
         plot("hit_rate_over_time", over_time::hit_rate(&first, runs))?,
         plot("worker_load_over_time", over_time::load(&first, runs))?,
         plot("balance", balance::draw_balance(&first, runs))?,
@@ -73,7 +75,15 @@ pub fn all(workload: &str, runs: &[PlotRun<'_>]) -> Result<Vec<Plot>> {
 /// # Errors
 /// Where a file cannot be written.
 pub fn write_all(dir: &RunDir, workload: &str, runs: &[PlotRun<'_>]) -> Result<()> {
-    for plot in all(workload, runs)? {
+    write(dir, &all(workload, runs)?)
+}
+
+/// Writes finished plots into `plots/` of a run, as SVG and as PNG.
+///
+/// # Errors
+/// Where a file cannot be written.
+pub(super) fn write(dir: &RunDir, plots: &[Plot]) -> Result<()> {
+    for plot in plots {
         dir.write(&format!("plots/{}.svg", plot.name), plot.svg.as_bytes())?;
         dir.write(&format!("plots/{}.png", plot.name), &png(&plot.svg)?)?;
     }

@@ -5,9 +5,11 @@ use super::axis::{Frame, MEDIUM, Scale};
 use super::canvas::{self, Anchor, Canvas, INK, Point};
 use super::style::{Key, MARGIN, color, legend, marked_line, title};
 use crate::error::Result;
-use crate::metrics::timeline::{Cell, Timeline};
+use crate::metrics::intervals::{Intervals, Sums};
+use crate::metrics::timeline::Cell;
 use crate::stats::quantile;
 use crate::units::Nanos;
+use std::ops::Range;
 
 /// Points along the run at most; the timeline's intervals are merged down to them.
 const POINTS: usize = 64;
@@ -128,15 +130,20 @@ fn draw_load(
 }
 
 /// The unit of the time axis.
-struct Clock {
+pub(in crate::report) struct Clock {
     end_ns: f64,
-    unit_ns: f64,
+    pub(in crate::report) unit_ns: f64,
     unit: &'static str,
 }
 
 impl Clock {
     fn of(runs: &[PlotRun<'_>]) -> Clock {
-        let end_ns = runs.iter().map(|run| run.end.0).max().unwrap_or(0) as f64;
+        Clock::until(runs.iter().map(|run| run.end).max().unwrap_or(Nanos::ZERO))
+    }
+
+    /// For runs that end by then.
+    pub(in crate::report) fn until(end: Nanos) -> Clock {
+        let end_ns = end.0 as f64;
         let (unit_ns, unit) = match end_ns / 1e9 {
             s if s <= 2.0 => (1e6, "ms"),
             s if s <= 900.0 => (1e9, "s"),
@@ -146,19 +153,22 @@ impl Clock {
         Clock { end_ns, unit_ns, unit }
     }
 
-    fn end(&self) -> f64 {
+    pub(in crate::report) fn end(&self) -> f64 {
         self.end_ns / self.unit_ns
     }
 
-    fn title(&self) -> String {
+    pub(in crate::report) fn title(&self) -> String {
         format!("time since the start of the run ({})", self.unit)
     }
 }
 
 /// Middle and length in ns, and the timeline's intervals, of every merged interval. A last one that
 /// is less than half full is left out: its few requests would draw a spike.
-fn merged(timeline: &Timeline, end: Nanos) -> Vec<(f64, f64, std::ops::Range<usize>)> {
-    let intervals = timeline.rows().iter().map(Vec::len).max().unwrap_or(0);
+pub(in crate::report) fn merged<S: Sums>(
+    timeline: &Intervals<S>,
+    end: Nanos,
+) -> Vec<(f64, f64, Range<usize>)> {
+    let intervals = timeline.len();
     let group = intervals.div_ceil(POINTS).max(1);
     let interval = timeline.interval().0;
     let mut merged = Vec::new();
@@ -174,20 +184,20 @@ fn merged(timeline: &Timeline, end: Nanos) -> Vec<(f64, f64, std::ops::Range<usi
     merged
 }
 
-fn within(cells: &[Cell], range: std::ops::Range<usize>) -> &[Cell] {
+pub(in crate::report) fn within<S>(cells: &[S], range: Range<usize>) -> &[S] {
     &cells[range.start.min(cells.len())..range.end.min(cells.len())]
 }
 
 /// (ns, hit rate) wherever prompts were admitted.
 fn hit_curve(run: &PlotRun<'_>) -> Vec<Point> {
     let rows = run.timeline.rows();
-    let share = |range: std::ops::Range<usize>| {
+    let share = |range: Range<usize>| {
         let cells = || rows.iter().flat_map(|row| within(row, range.clone()));
         let prompts: u64 = cells().map(|cell| cell.prompt_tokens).sum();
         let hits: u64 = cells().map(|cell| cell.hit_tokens).sum();
         (prompts > 0).then(|| hits as f64 / prompts as f64)
     };
-    merged(run.timeline, run.end)
+    merged(run.timeline.intervals(), run.end)
         .into_iter()
         .filter_map(|(middle, _, range)| Some((middle, share(range)?)))
         .collect()
@@ -196,7 +206,7 @@ fn hit_curve(run: &PlotRun<'_>) -> Vec<Point> {
 /// Per merged interval: its middle in ns, and the busy shares of all workers, ascending.
 fn load_bins(run: &PlotRun<'_>) -> Vec<(f64, Vec<f64>)> {
     let mut bins = Vec::new();
-    for (middle, length, range) in merged(run.timeline, run.end) {
+    for (middle, length, range) in merged(run.timeline.intervals(), run.end) {
         let busy = |row: &Vec<Cell>| {
             let cells = within(row, range.clone());
             cells.iter().map(|cell| cell.busy_ns).sum::<u64>() as f64 / length

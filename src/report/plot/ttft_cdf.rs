@@ -1,6 +1,5 @@
 //! Share of requests whose TTFT was at most x, by router.
 
-use super::PlotRun;
 use super::axis::{Frame, Scale};
 use super::canvas::{self, Canvas, Point};
 use super::style::{Key, legend, marked_line, title};
@@ -11,20 +10,25 @@ const SIZE: (u32, u32) = (800, 480);
 /// Points of a curve: more cannot be seen.
 const POINTS: usize = 400;
 
-pub(super) fn draw_cdf(subtitle: &str, runs: &[PlotRun<'_>]) -> Result<String> {
+/// A curve and what it is called.
+pub(in crate::report) struct Cdf<'a> {
+    pub(in crate::report) label: &'a str,
+    pub(in crate::report) points: Vec<Point>,
+}
+
+pub(in crate::report) fn draw_cdf(subtitle: &str, curves: &[Cdf<'_>]) -> Result<String> {
     let width = f64::from(SIZE.0);
     canvas::draw(SIZE, |canvas| {
         let top = title(canvas, width, "Time to first token", subtitle)?;
         let keys: Vec<Key<'_>> =
-            runs.iter().enumerate().map(|(index, run)| Key::Router(index, run.label)).collect();
+            curves.iter().enumerate().map(|(index, cdf)| Key::Router(index, cdf.label)).collect();
         let top = legend(canvas, width, top, &keys)?;
-        let curves: Vec<Vec<Point>> = runs.iter().map(|run| curve(&run.ttft_ms)).collect();
-        draw_curves(canvas, top, &curves)
+        draw_curves(canvas, top, curves)
     })
 }
 
-fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Vec<Point>]) -> Result<()> {
-    let values = || curves.iter().flatten().map(|point| point.0);
+fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Cdf<'_>]) -> Result<()> {
+    let values = || curves.iter().flat_map(|cdf| &cdf.points).map(|point| point.0);
     let low = values().min_by(f64::total_cmp);
     let high = values().max_by(f64::total_cmp);
     let x = Scale::wide(low.unwrap_or(1.0), high.unwrap_or(1.0));
@@ -40,8 +44,8 @@ fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Vec<Point>]) -> Result<(
     if low.is_none() {
         return frame.say(canvas, "no request completed");
     }
-    for (index, curve) in curves.iter().enumerate() {
-        let points: Vec<Point> = curve.iter().map(|point| frame.at(*point)).collect();
+    for (index, cdf) in curves.iter().enumerate() {
+        let points: Vec<Point> = cdf.points.iter().map(|point| frame.at(*point)).collect();
         if !points.is_empty() {
             marked_line(canvas, &points, index)?;
         }
@@ -49,16 +53,19 @@ fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Vec<Point>]) -> Result<(
     Ok(())
 }
 
+/// A curve through values in any order, ms.
+pub(super) fn of_values<'a>(label: &'a str, ms: &[f64]) -> Cdf<'a> {
+    let mut sorted = ms.to_vec();
+    sorted.sort_unstable_by(f64::total_cmp);
+    let points = if sorted.is_empty() { Vec::new() } else { curve(|q| quantile(&sorted, q)) };
+    Cdf { label, points }
+}
+
 /// Quantiles as (ms, percent). The outermost ones are left to the table: a single slowest request
 /// would set the scale for all.
-fn curve(ttft_ms: &[f64]) -> Vec<Point> {
-    let mut sorted = ttft_ms.to_vec();
-    sorted.sort_unstable_by(f64::total_cmp);
-    if sorted.is_empty() {
-        return Vec::new();
-    }
+pub(in crate::report) fn curve(quantile_ms: impl Fn(f64) -> f64) -> Vec<Point> {
     (0..=POINTS)
         .map(|i| 0.001 + 0.998 * i as f64 / POINTS as f64)
-        .map(|q| (quantile(&sorted, q), 100.0 * q))
+        .map(|q| (quantile_ms(q), 100.0 * q))
         .collect()
 }

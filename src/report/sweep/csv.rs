@@ -1,6 +1,6 @@
 //! `points.csv`: one row per point, seed and router.
 
-use crate::report::csv::quoted;
+use crate::report::line::quoted;
 use crate::sweep::{METRICS, Table};
 
 /// The whole file. `router.mode` has no column of its own beside `router`; a key that a point leaves
