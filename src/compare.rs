@@ -12,7 +12,8 @@ use rayon::prelude::*;
 pub struct Prepared {
     /// Everything filled in.
     pub scenario: Scenario,
-    /// Requests of one run.
+    /// Requests of one run at most, for progress and headings; 0 where only `workload.duration` ends
+    /// it.
     pub requests: u64,
     /// What the user should know about the trace, if anything.
     pub note: Option<String>,
@@ -49,7 +50,9 @@ fn with_facts(mut scenario: Scenario, facts: &TraceFacts) -> Prepared {
     scenario.workload.trace_format = Some(facts.format);
     scenario.workload.trace_sha256 = Some(facts.sha256.clone());
     let requests = scenario.workload.requests.map_or(facts.requests, |n| n.min(facts.requests));
-    scenario.metrics.count_share_of(requests);
+    if scenario.workload.duration.is_none() {
+        scenario.metrics.count_share_of(requests);
+    }
     Prepared { scenario, requests, note: note(facts) }
 }
 

@@ -12,7 +12,12 @@ use kvroute::live::client::{Reuse, Target};
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::progress::Progress;
+use kvroute::live::recorder::LiveOutput;
 use kvroute::live::run::{self, Job, Texts};
+use kvroute::live::summary::LiveSummary;
+use kvroute::report::live::{self as report, LiveRows};
+use kvroute::report::run_dir::RunDir;
+use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
 use std::path::{Path, PathBuf};
@@ -35,7 +40,14 @@ pub struct LiveArgs {
     scenario: ScenarioArgs,
 
     /// Endpoint, for example http://127.0.0.1:8000 (repeatable: requests are dealt out in turn)
-    #[arg(long, short, required = true, value_name = "URL", visible_alias = "base-url", help_heading = "Endpoint")]
+    #[arg(
+        long,
+        short,
+        required = true,
+        value_name = "URL",
+        visible_alias = "base-url",
+        help_heading = "Endpoint"
+    )]
     url: Vec<String>,
     /// Model to ask for [default: the first one the server lists]
     #[arg(long, value_name = "NAME", help_heading = "Endpoint")]
@@ -72,7 +84,13 @@ pub struct LiveArgs {
     #[arg(long, help_heading = "Endpoint")]
     insecure: bool,
     /// Which connection a request takes
-    #[arg(long, value_name = "STRATEGY", default_value = "pooled", visible_alias = "connection-reuse-strategy", help_heading = "Endpoint")]
+    #[arg(
+        long,
+        value_name = "STRATEGY",
+        default_value = "pooled",
+        visible_alias = "connection-reuse-strategy",
+        help_heading = "Endpoint"
+    )]
     connection: Reuse,
 
     /// tokenizer.json of the model, or a folder with one [default: a small one built in; token counts
@@ -89,7 +107,7 @@ pub struct LiveArgs {
     #[arg(long, value_name = "N", default_value_t = 0, help_heading = "Live")]
     retries: u32,
     /// Exit with code 1 where a greater share of the requests failed, 0 to 1
-    #[arg(long, value_name = "SHARE", default_value_t = 0.0, help_heading = "Live")]
+    #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Live")]
     max_error_rate: f64,
     /// Where a server shows its metrics (repeatable) [default: /metrics of every endpoint]
     #[arg(long, value_name = "URL", help_heading = "Live")]
@@ -105,7 +123,12 @@ pub struct LiveArgs {
     threads: usize,
 
     /// Folder for the results [default: out/live-WORKLOAD]
-    #[arg(long, value_name = "DIR", visible_alias = "output-artifact-dir", help_heading = "Output")]
+    #[arg(
+        long,
+        value_name = "DIR",
+        visible_alias = "output-artifact-dir",
+        help_heading = "Output"
+    )]
     out: Option<PathBuf>,
     /// Write other tools' files too
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Output")]
@@ -221,19 +244,75 @@ fn time(option: &str, text: &str) -> Result<Duration> {
 
 pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let clock = Stopwatch::start();
-    let prepared = args.scenario()?;
-    let scenario = prepared.scenario;
+    let compare::Prepared { scenario, requests, note } = args.scenario()?;
     let options = args.options()?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
-    let job = Job::new(&scenario, scenario.seed, "live", &options, &texts)?;
+    let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
+    note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
+
     let control = Arc::new(Control::default());
     progress::stop_on_ctrl_c(&control)?;
-    let progress = Progress::new(options.targets.len());
-    let ui = Ui::choose(args.ui, args.quiet);
-    let output = live_view::with_view(ui, Some(prepared.requests), &progress, || {
-        run::run(job, &mut [], &progress, &control)
-    })?;
-    super::print(&serde_json::to_string_pretty(&output.run)?)?;
-    eprintln!("{}", clock.timing(1).line());
+    let output = args.run(&scenario, requests, &options, &texts, &dir, &control)?;
+    let summary = LiveSummary {
+        schema_version: "1",
+        scenario,
+        live: plan::target(&options, &texts),
+        runs: vec![output.run.clone()],
+    };
+    report::write(&dir, &summary, &[output])?;
+    let timing = clock.timing(options.threads);
+    dir.write("timing.json", &serde_json::to_vec_pretty(&timing)?)?;
+    if args.json {
+        super::print(&serde_json::to_string_pretty(&summary)?)?;
+    } else {
+        super::print(&report::table::render(&summary))?;
+    }
+    if !args.quiet {
+        eprintln!("kvroute: wrote {} in {}", dir.path("").display(), timing.line());
+    }
+    verdict(&summary, args.max_error_rate)
+}
+
+impl LiveArgs {
+    /// One run; its rows go to `dir`.
+    fn run(
+        &self,
+        scenario: &Scenario,
+        requests: u64,
+        options: &LiveOptions,
+        texts: &Texts,
+        dir: &RunDir,
+        control: &Control,
+    ) -> Result<LiveOutput> {
+        let job = Job::new(scenario, scenario.seed, "live", options, texts)?;
+        let mut rows = LiveRows::create(dir, 0, "live", scenario.seed)?;
+        let progress = Progress::new(options.targets.len());
+        let total = Some(requests).filter(|requests| *requests > 0);
+        let ui = Ui::choose(self.ui, self.quiet);
+        let output = live_view::with_view(ui, total, &progress, || {
+            run::run(job, &mut [&mut rows], &progress, control)
+        })?;
+        rows.finish()?;
+        Ok(output)
+    }
+}
+
+/// Exit code 1 where it was interrupted or too many requests failed.
+fn verdict(summary: &LiveSummary, max_error_rate: f64) -> anyhow::Result<()> {
+    for run in &summary.runs {
+        let (failed, sent) = (run.requests.failed, run.requests.arrived);
+        if run.interrupted {
+            anyhow::bail!("interrupted; requests given up are counted as cancelled");
+        }
+        if failed as f64 > max_error_rate * sent as f64 {
+            let reasons: Vec<String> =
+                run.failures.iter().map(|(reason, count)| format!("{reason} {count}")).collect();
+            anyhow::bail!(
+                "{failed} of {sent} requests failed ({}), more than --max-error-rate {max_error_rate} \
+                 allows",
+                reasons.join(", ")
+            );
+        }
+    }
     Ok(())
 }

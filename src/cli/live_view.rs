@@ -130,7 +130,8 @@ impl Rates {
             for (number, (flying, completed)) in
                 (1..).zip(now.endpoints.iter()).take(MOST_ENDPOINTS)
             {
-                let _ = write!(lines, "\n  worker {number}: {flying} in flight, {completed} completed");
+                let _ =
+                    write!(lines, "\n  worker {number}: {flying} in flight, {completed} completed");
             }
         }
         lines

@@ -21,13 +21,18 @@ pub fn stop_on_ctrl_c(control: &Arc<Control>) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Runs `work` under a bar over `total` requests; the bar is silent where stderr is no terminal.
+/// Runs `work` under a bar over `total` requests, or a mere count of them where `total` is 0: not
+/// known. The bar is silent where stderr is no terminal.
 pub fn with_bar<T>(total: u64, quiet: bool, control: &Control, work: impl FnOnce() -> T) -> T {
     if quiet {
         return work();
     }
-    let bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr());
-    let template = "{elapsed:>4} [{wide_bar}] {human_pos}/{human_len} requests, {eta} left";
+    let known = (total > 0).then_some(total);
+    let bar = ProgressBar::with_draw_target(known, ProgressDrawTarget::stderr());
+    let template = match known {
+        Some(_) => "{elapsed:>4} [{wide_bar}] {human_pos}/{human_len} requests, {eta} left",
+        None => "{elapsed:>4} {human_pos} requests",
+    };
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }

@@ -95,7 +95,10 @@ mod timer {
         pub fn new() -> io::Result<Timer> {
             let flags = TimerFlags::TFD_NONBLOCK | TimerFlags::TFD_CLOEXEC;
             let fd = TimerFd::new(ClockId::CLOCK_MONOTONIC, flags)?;
-            #[expect(deprecated, reason = "its successor is unsafe; `Fd` keeps its number for life")]
+            #[expect(
+                deprecated,
+                reason = "its successor is unsafe; `Fd` keeps its number for life"
+            )]
             let fd = AsyncFd::with_interest(Fd(fd), Interest::READABLE)?;
             Ok(Timer(fd))
         }

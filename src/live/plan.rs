@@ -6,6 +6,7 @@ use super::conversation::has_system_prompt;
 use super::options::LiveOptions;
 use super::recorder::LiveRecorder;
 use super::run::{self, Job, Texts};
+use super::summary::LiveTarget;
 use crate::compare;
 use crate::error::{Error, Result};
 use crate::scenario::{ArrivalSpec, Scenario, Slo};
@@ -31,7 +32,7 @@ impl<'a> Job<'a> {
             texts,
             recorder: LiveRecorder::new(options.targets.len(), slo),
             window: setup::window(scenario)?,
-            duration: None,
+            duration: scenario.workload.duration,
             warm_connections: warm_connections(scenario, options.targets.len()),
             system_prompt: has_system_prompt(&scenario.workload),
             block_tokens: scenario.cluster.block_tokens,
@@ -45,11 +46,24 @@ impl<'a> Job<'a> {
 /// opens them as it goes; one for each endpoint shows that it is there.
 fn warm_connections(scenario: &Scenario, endpoints: usize) -> usize {
     let together = match scenario.workload.arrival {
-        Some(ArrivalSpec::Closed { concurrency }) => concurrency as usize,
+        Some(ArrivalSpec::Closed { concurrency, .. }) => concurrency as usize,
+        Some(ArrivalSpec::Sessions { sessions, .. }) => sessions as usize,
+        Some(ArrivalSpec::Burst { size, .. }) => size as usize,
         _ => 0,
     };
     let requests = scenario.workload.requests.unwrap_or(u64::MAX);
     together.min(usize::try_from(requests).unwrap_or(usize::MAX)).max(endpoints)
+}
+
+/// What a run loads, for its results.
+pub fn target(options: &LiveOptions, texts: &Texts) -> LiveTarget {
+    LiveTarget {
+        urls: options.targets.iter().map(|target| target.url.clone()).collect(),
+        model: options.body.model.clone(),
+        endpoint_type: options.body.endpoint.name().into(),
+        streaming: options.body.streaming,
+        tokenizer: texts.tokenizer.name().into(),
+    }
 }
 
 /// What `GET /v1/models` answers.

@@ -59,12 +59,15 @@ fn arrivals(arrival: Option<&ArrivalSpec>) -> Option<String> {
         ArrivalSpec::Gamma { rate: r, .. } => rate(*r, "gamma"),
         ArrivalSpec::OnOff { rate: r, .. } => rate(*r, "on-off"),
         ArrivalSpec::Ramp { to_rate: r, .. } => rate(*r, "ramp to"),
-        ArrivalSpec::Closed { concurrency } => format!("{concurrency} in flight"),
+        ArrivalSpec::Burst { size, every } => format!("bursts of {size} arrivals every {every}"),
+        ArrivalSpec::Closed { concurrency, .. } => format!("{concurrency} in flight"),
+        ArrivalSpec::Sessions { sessions, .. } => format!("{sessions} sessions in flight"),
         ArrivalSpec::Timestamps => return None,
     })
 }
 
-/// What was run, in a few words: the subtitle of plots and the start of the table's header.
+/// What was run, in a few words: the subtitle of plots and the start of the table's header. Where
+/// there are no `requests` to tell, it is the time that ends the run.
 pub fn describe(scenario: &Scenario, requests: u64) -> String {
     let workers = plural(scenario.cluster.workers.into(), "worker");
     format!("{}, {workers}", describe_load(scenario, requests))
@@ -72,8 +75,11 @@ pub fn describe(scenario: &Scenario, requests: u64) -> String {
 
 /// The same without the workers, which a live run does not know of.
 pub(super) fn describe_load(scenario: &Scenario, requests: u64) -> String {
-    let mut parts =
-        vec![workload_name(scenario), format!("{} requests", number(requests as f64, 0))];
+    let size = match scenario.workload.duration {
+        Some(duration) if requests == 0 => format!("{duration} of arrivals"),
+        _ => format!("{} requests", number(requests as f64, 0)),
+    };
+    let mut parts = vec![workload_name(scenario), size];
     parts.extend(arrivals(scenario.workload.arrival.as_ref()));
     parts.join(", ")
 }

@@ -1,8 +1,10 @@
 //! Ranges: what serde cannot check. Messages name the key, the value and the range.
 
+mod arrival;
 mod workload;
 
 use super::*;
+use crate::units::Nanos;
 
 type Check = std::result::Result<(), String>;
 

@@ -12,8 +12,9 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct MetricsSpec {
-    /// What arrives in it is simulated and not measured: a share of the run's requests (`"10%"`), a
-    /// number of them (`"500 requests"`) or a time from the first arrival (`"30s"`); default none.
+    /// What arrives in it is simulated and not measured: a share of the run's requests, or of its
+    /// time where `workload.duration` is given (`"10%"`), a number of requests (`"500 requests"`) or a
+    /// time from the first arrival (`"30s"`); default none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub warm_up: Option<String>,
 }
@@ -21,7 +22,7 @@ pub struct MetricsSpec {
 /// How long a run warms up.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum WarmUp {
-    /// This share of the requests, 0 to below 1, in order of arrival.
+    /// This share, 0 to below 1, of the requests in order of arrival, or of `workload.duration`.
     Share(f64),
     /// So many requests, in order of arrival.
     Requests(u64),

@@ -1,12 +1,14 @@
 //! The scenario: the one configuration type. Files and command line options are both turned into a
 //! TOML table; overrides are applied to that table; then it is read once, checked once, and trusted.
 
+pub mod arrival;
 mod check;
 pub mod cluster;
 pub mod metrics;
 pub mod router;
 pub mod workload;
 
+pub use arrival::{ArrivalSpec, Spacing};
 pub use cluster::{ClusterSpec, Engine, EvictionKind, GpuSpec, ModelSpec};
 pub use metrics::{MetricsSpec, WarmUp};
 pub use router::{KvLinearSpec, KvSpec, RouterSpec};
@@ -202,6 +204,18 @@ impl Draft {
         }
         table.insert(last.into(), value);
         Ok(())
+    }
+
+    /// Takes one dotted key back, so that its default holds; nothing where it is absent.
+    pub fn unset(&mut self, key: &str) {
+        let (section, last) = key.rsplit_once('.').unwrap_or(("", key));
+        let mut parts = section.split('.').filter(|part| !part.is_empty());
+        let table = parts.try_fold(&mut self.table, |table, part| {
+            table.get_mut(part).and_then(Value::as_table_mut)
+        });
+        if let Some(table) = table {
+            table.remove(last);
+        }
     }
 
     /// The text that [`Draft::parse`] reads back: what a hash of the draft is made of.

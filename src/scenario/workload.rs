@@ -1,5 +1,6 @@
 //! `[workload]`: what is asked of the cluster, and when.
 
+use super::ArrivalSpec;
 use crate::units::Nanos;
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
@@ -10,14 +11,27 @@ use std::path::PathBuf;
 pub struct WorkloadSpec {
     /// Which generator, a mix of generators, or `trace`.
     pub kind: WorkloadKind,
-    /// Number of requests; the last sessions are cut. Required for generators, all rows for traces.
+    /// Number of requests; the last sessions are cut. Generators require it or `duration`; a trace
+    /// without it is replayed whole.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub requests: Option<u64>,
+    /// Nothing arrives this long after the run's start or later, not even later turns of sessions
+    /// that run; what has arrived is served to its end. With `requests`: whichever comes first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub duration: Option<Nanos>,
     /// When sessions (single requests are sessions of one turn) start. Generators require it; a
     /// trace without it keeps its own timestamps, or, where it has none, starts one a second
     /// (Poisson).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub arrival: Option<ArrivalSpec>,
+    /// Every prompt (of a session: its first; see `workload::generate::exact`) has exactly so many
+    /// tokens, 1 to 2^31 − 1, whatever the laws below say. Generators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub prompt_tokens: Option<u32>,
+    /// Every output has exactly so many tokens, 1 to 2^31 − 1, whatever the laws below say.
+    /// Generators only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_tokens: Option<u32>,
     /// Trace times (starts, offsets, recorded pauses) are divided by this; finite, > 0. Traces only.
     #[serde(default = "one")]
     pub speedup: f64,
@@ -104,57 +118,6 @@ pub enum TraceFormat {
     Sharegpt,
     /// Recordings as JSONL: prompt_ids, output_ids, and arrival (s), timestamp (ms) or neither.
     Tokens,
-}
-
-/// When sessions start. Rates are sessions per second (a single request is a session of one turn).
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(tag = "process", rename_all = "kebab-case", deny_unknown_fields)]
-pub enum ArrivalSpec {
-    /// Evenly spaced.
-    Constant {
-        /// Starts per second, > 0.
-        rate: f64,
-    },
-    /// Exponential gaps.
-    Poisson {
-        /// Starts per second, > 0.
-        rate: f64,
-    },
-    /// Gamma gaps of shape `burstiness` (vLLM's word): 1 is Poisson, below 1 burstier, above smoother.
-    Gamma {
-        /// Starts per second, > 0.
-        rate: f64,
-        /// Shape of the gamma law, > 0; squared coefficient of variation = 1 / burstiness.
-        burstiness: f64,
-    },
-    /// Poisson bursts of `rate` for `on`, then `off_rate` for `off`, repeated.
-    OnOff {
-        /// Starts per second while on, > 0.
-        rate: f64,
-        /// Starts per second while off, ≥ 0.
-        #[serde(default)]
-        off_rate: f64,
-        /// Length of a burst.
-        on: Nanos,
-        /// Length of a pause.
-        off: Nanos,
-    },
-    /// Poisson with a rate that goes linearly from `from_rate` to `to_rate` in `over`, then stays.
-    Ramp {
-        /// Starts per second at the beginning, ≥ 0.
-        from_rate: f64,
-        /// Starts per second at the end, > 0.
-        to_rate: f64,
-        /// Length of the ramp.
-        over: Nanos,
-    },
-    /// Closed loop: a new request as soon as one ends, `concurrency` in flight.
-    Closed {
-        /// Requests in flight, ≥ 1.
-        concurrency: u32,
-    },
-    /// The trace's own timestamps.
-    Timestamps,
 }
 
 /// A law for lengths in tokens (at least 1) or, where stated, for times or counts.

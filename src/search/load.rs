@@ -1,10 +1,12 @@
 //! The one number that a capacity search varies: starts per second, or the speed of a trace.
 //!
 //! The rule that keeps runs long enough: at a higher rate a run gets as many more requests, so that it
-//! lasts for the same simulated time; at a lower rate it keeps its number of requests and lasts longer.
+//! lasts for the same simulated time; at a lower rate it keeps its number of requests and lasts longer. A run
+//! that ends after a time keeps it at a higher rate, and lasts longer at a lower one.
 
 use crate::error::{Error, Result};
 use crate::scenario::{ArrivalSpec, Scenario};
+use crate::units::Nanos;
 
 /// Fewer requests than this in a run decide nothing about a steady state.
 pub const LEAST_REQUESTS: u64 = 500;
@@ -44,7 +46,16 @@ pub fn rate(scenario: &Scenario) -> Result<(f64, Unit)> {
             ArrivalSpec::Constant { rate }
             | ArrivalSpec::Poisson { rate }
             | ArrivalSpec::Gamma { rate, .. },
-        ) => Ok((*rate, Unit::StartsPerSecond)),
+        ) => {
+            let starts = scenario.workload.duration.map(|time| time.as_secs_f64() * rate);
+            if let Some(starts) = starts.filter(|starts| *starts < LEAST_REQUESTS as f64) {
+                return Err(Error::input(format!(
+                    "{starts:.0} starts are too few to tell a steady state; raise --duration or \
+                     --request-rate until their product is {LEAST_REQUESTS} or more"
+                )));
+            }
+            Ok((*rate, Unit::StartsPerSecond))
+        }
         None | Some(ArrivalSpec::Timestamps) => Ok((scenario.workload.speedup, Unit::Speedup)),
         Some(_) => Err(Error::input(
             "a capacity is a rate, and these arrivals have no single one; give --request-rate R to start from",
@@ -60,6 +71,8 @@ pub fn at_rate(scenario: &Scenario, new: f64) -> Result<Scenario> {
     let (own, unit) = rate(scenario)?;
     let mut scenario = scenario.clone();
     let workload = &mut scenario.workload;
+    let longer = |time: Nanos| Nanos::from_secs_f64(time.as_secs_f64() * (own / new).max(1.0));
+    workload.duration = workload.duration.map(longer);
     match (&mut workload.arrival, unit) {
         (
             Some(

@@ -113,8 +113,8 @@ fn outcome(
 ) -> Result<Outcome> {
     let setup = Setup::new(scenario, mode, scenario.seed.wrapping_add(replicate.into()))?;
     let run = steady::run(&setup, control)?;
-    let open_loop = !matches!(scenario.workload.arrival, Some(ArrivalSpec::Closed { .. }));
-    let overloaded = run.overloaded(open_loop);
+    let closed = scenario.workload.arrival.as_ref().is_some_and(ArrivalSpec::is_closed_loop);
+    let overloaded = run.overloaded(!closed);
     let shortfall = goal.shortfall(&run.steady(), overloaded);
     Ok(Outcome { shortfall, overloaded, spans: run.spans() })
 }

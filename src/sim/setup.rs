@@ -9,6 +9,7 @@ use crate::metrics::window::Window;
 use crate::router::frontend::ClusterFacts;
 use crate::router::{self, Frontend};
 use crate::scenario::{ArrivalSpec, ClusterSpec, Scenario, Slo, WarmUp, cluster};
+use crate::units::Nanos;
 
 /// One router and one seed of a scenario, checked: building its parts cannot fail.
 #[derive(Clone, Debug)]
@@ -61,19 +62,24 @@ fn kv_blocks(spec: &ClusterSpec, preset: &Preset) -> Result<u32> {
     })
 }
 
-/// What of a run is measured. A share of the requests needs their number, which a trace does not
-/// tell before it has been read.
+/// What of a run is measured. A share is one of the time where the run's duration is given, which
+/// says how much will arrive better than an upper limit does. Else it is one of the requests and needs
+/// their number, which a trace does not tell before it has been read.
 pub(crate) fn window(scenario: &Scenario) -> Result<Window> {
-    let requests = scenario.workload.requests;
-    match scenario.metrics.warm_up()? {
-        None => Ok(Window::default()),
-        Some(WarmUp::Requests(requests)) => Ok(Window::after_requests(requests)),
-        Some(WarmUp::Time(time)) => Ok(Window::after(time)),
-        Some(share @ WarmUp::Share(_)) => requests
-            .map(|requests| Window::after_requests(share.requests(requests)))
-            .ok_or_else(|| {
-                Error::input("metrics.warm_up: the number of requests is not known; give a number")
-            }),
+    let workload = &scenario.workload;
+    match (scenario.metrics.warm_up()?, workload.duration, workload.requests) {
+        (None, ..) => Ok(Window::default()),
+        (Some(WarmUp::Requests(requests)), ..) => Ok(Window::after_requests(requests)),
+        (Some(WarmUp::Time(time)), ..) => Ok(Window::after(time)),
+        (Some(WarmUp::Share(share)), Some(duration), _) => {
+            Ok(Window::after(Nanos::from_secs_f64(share * duration.as_secs_f64())))
+        }
+        (Some(share @ WarmUp::Share(_)), None, Some(requests)) => {
+            Ok(Window::after_requests(share.requests(requests)))
+        }
+        (Some(WarmUp::Share(_)), None, None) => Err(Error::input(
+            "metrics.warm_up: the number of requests is not known; give a number or a time",
+        )),
     }
 }
 
@@ -103,7 +109,8 @@ impl Setup {
     }
 
     pub(super) fn recorder(&self) -> Recorder {
-        let open_loop = !matches!(self.scenario.workload.arrival, Some(ArrivalSpec::Closed { .. }));
+        let arrival = self.scenario.workload.arrival.as_ref();
+        let open_loop = !arrival.is_some_and(ArrivalSpec::is_closed_loop);
         Recorder::new(self.workers(), self.scenario.cluster.block_tokens, self.slo, open_loop)
             .measuring(self.window.clone())
     }

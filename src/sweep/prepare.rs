@@ -181,6 +181,7 @@ impl Scans {
 pub(super) fn trace_name(workload: &WorkloadSpec) -> String {
     let read = WorkloadSpec {
         requests: None,
+        duration: None,
         arrival: None,
         speedup: 1.0,
         trace_format: None,

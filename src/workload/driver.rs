@@ -4,33 +4,49 @@
 //! and no process of its own, when the trace does, its times divided by the speed-up. A trace
 //! without timestamps gets Poisson starts, [`DEFAULT_RATE`] a second. Sessions are pulled one ahead.
 //!
-//! **Closed loop.** At most `concurrency` requests are in flight. A free slot takes the ready turn
-//! that has waited longest (ties: lowest id); without one it starts a new session, whose clock
-//! begins with its first turn; without new sessions it waits for a turn to become ready. A request
-//! arrives when its slot was free and its turn ready, whichever is later.
+//! A process (`workload.arrival`) replaces the trace's times.
+//!
+//! **Closed loop of requests** (`closed`). At most `concurrency` requests are in flight. A free slot
+//! takes the ready turn that has waited longest (ties: lowest id); without one it starts a new
+//! session, whose clock begins with its first turn; without new sessions it waits for a turn to
+//! become ready. A request arrives when its slot was free and its turn ready, whichever is later.
+//!
+//! **Closed loop of sessions** (`sessions`). At most `sessions` sessions are in progress. A slot
+//! holds one session from its first turn to the completion of its last, pauses included, and at that
+//! instant starts the next of the stream. Within a session every turn arrives when it is due, several
+//! at a time where the session has it so (sub-agents): a slot holds a session, not a request.
+//!
+//! **Ramp-up** of closed loops: slot i of N opens at i · `ramp_up` / N, rounded down.
+//!
+//! **The end.** With a `duration` nothing arrives at that time or later, turns of running sessions
+//! included; with `requests` as well, whichever comes first.
 //!
 //! **Ids.** Requests are numbered through: a session's first id, plus the place of the turn in the
 //! session. They do not depend on completions. Equal arrival times are taken in order of id. The
 //! session that crosses `requests` loses the turns beyond it; none of the rest waits for them,
 //! because turns wait only for earlier ones.
 
-use super::arrival::Arrivals;
 use super::law::MAX_TOKENS;
-use super::{Session, SessionStream, Source, generate};
+use super::{SessionStream, Source, generate};
 use crate::error::{Error, Result};
 use crate::prompt::{Segment, total_tokens};
 use crate::request::{Request, RequestId};
-use crate::scenario::{ArrivalSpec, WorkloadKind, WorkloadSpec};
+use crate::scenario::{WorkloadKind, WorkloadSpec};
 use crate::units::Nanos;
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 
 mod session;
+mod starts;
 
-use session::{Active, Sessions, first_offset, unconditional};
+use session::{Active, Sessions, unconditional};
+use starts::Starts;
 
-/// Session starts per second (Poisson) for traces that record none.
-pub const DEFAULT_RATE: f64 = 1.0;
+pub use starts::DEFAULT_RATE;
+
+/// More requests at one instant than this, beyond those that may be in flight, and a run that only
+/// its duration ends is refused.
+const AT_ONCE: u64 = 100_000;
 
 /// The load that `workload` describes. For kind `trace` the caller hands over the opened `trace`.
 ///
@@ -63,19 +79,12 @@ pub struct LoadDriver {
     speedup: f64,
     /// Arrival of the last request taken.
     clock: Nanos,
-}
-
-/// What starts a session.
-enum Starts {
-    /// The time, of the session that is next in the stream once that is known.
-    Open {
-        process: Box<Arrivals>,
-        /// A start that the trace records goes before the process.
-        recorded: bool,
-        next: Option<Nanos>,
-    },
-    /// A free slot: how many have never been used, and since when each of the others is free.
-    Closed { unused: u32, freed: BinaryHeap<Reverse<Nanos>> },
+    /// Nothing arrives then or later.
+    end: Option<Nanos>,
+    /// Requests taken at the instant of `clock`.
+    at_once: u64,
+    /// How many there may be: some, where nothing but `end` ends a generated workload.
+    patience: Option<u64>,
 }
 
 /// Where the next request comes from.
@@ -87,8 +96,16 @@ enum Next {
     New(Nanos),
 }
 
+impl Next {
+    fn at(self) -> Nanos {
+        match self {
+            Next::Ready(at) | Next::New(at) => at,
+        }
+    }
+}
+
 impl LoadDriver {
-    /// Drives `sessions` as `workload` says; only its arrival, speed-up and number of requests count.
+    /// Drives `sessions` as `workload` says; only its arrival, speed-up and end count.
     ///
     /// # Errors
     /// Where the arrival process has parameters beyond what a float can hold, or a generator none.
@@ -98,33 +115,72 @@ impl LoadDriver {
         seed: u64,
     ) -> Result<LoadDriver> {
         let trace = workload.kind == WorkloadKind::Trace;
+        let starts = Starts::new(workload.arrival.as_ref(), seed)?;
+        let endless = !trace && workload.requests.is_none();
+        let patience = endless.then(|| AT_ONCE + starts.together(workload.arrival.as_ref()));
         Ok(LoadDriver {
             sessions: Sessions::new(sessions, workload.requests.unwrap_or(u64::MAX)),
-            starts: Starts::new(workload.arrival.as_ref(), seed)?,
+            starts,
             active: BTreeMap::new(),
             ready: BinaryHeap::new(),
             speedup: if trace { workload.speedup } else { 1.0 },
             clock: Nanos::ZERO,
+            end: workload.duration,
+            at_once: 0,
+            patience,
         })
     }
 
-    /// Where the next request comes from, as far as is known now.
-    fn decide(&mut self) -> Result<Option<Next>> {
+    /// Where the next request comes from, as far as is known now, and when it arrives.
+    fn decide(&mut self) -> Result<Option<(Next, Nanos)>> {
         self.start_due_sessions()?;
         let turn = self.ready.peek().map(|Reverse((at, _))| *at);
-        let now = match &self.starts {
-            Starts::Open { .. } => return Ok(turn.map(|at| Next::Ready(at.max(self.clock)))),
-            Starts::Closed { unused: 1.., .. } => self.clock,
-            Starts::Closed { freed, .. } => match freed.peek() {
-                Some(Reverse(since)) => self.clock.max(*since),
-                None => return Ok(None),
+        let next = match &self.starts {
+            Starts::Open { .. } => turn.map(Next::Ready),
+            Starts::Requests(slots) => {
+                let Some(since) = slots.free_since() else { return Ok(None) };
+                let now = self.clock.max(since);
+                match turn {
+                    Some(at) if at <= now => Some(Next::Ready(now)),
+                    _ if self.sessions.peek()?.is_some() => Some(Next::New(now)),
+                    waiting => waiting.map(Next::Ready),
+                }
+            }
+            // At equal times the turns at hand go first: their ids are lower.
+            Starts::Sessions(slots) => match slots.free_since() {
+                Some(since)
+                    if turn.is_none_or(|at| since < at) && self.sessions.peek()?.is_some() =>
+                {
+                    Some(Next::New(since))
+                }
+                _ => turn.map(Next::Ready),
             },
         };
-        Ok(match turn {
-            Some(at) if at <= now => Some(Next::Ready(now)),
-            _ if self.sessions.peek()?.is_some() => Some(Next::New(now)),
-            waiting => waiting.map(Next::Ready),
-        })
+        let due = next.map(|next| (next, next.at().max(self.clock)));
+        Ok(due.filter(|(_, at)| !self.has_ended(*at)))
+    }
+
+    /// Whether nothing arrives at `at` any more.
+    fn has_ended(&self, at: Nanos) -> bool {
+        self.end.is_some_and(|end| at >= end)
+    }
+
+    /// Moves the clock to `arrival`.
+    ///
+    /// # Errors
+    /// Where it stands still for good: requests that end as they begin, one after the other.
+    fn tick(&mut self, arrival: Nanos) -> Result<()> {
+        self.at_once = if arrival == self.clock { self.at_once + 1 } else { 1 };
+        self.clock = arrival;
+        if self.patience.is_some_and(|patience| self.at_once > patience) {
+            return Err(Error::input(format!(
+                "{} requests arrived at one instant, {arrival}, so that workload.duration never ends \
+                 this workload: its requests take no time (are they all rejected?), or its rate is too \
+                 high; say how many requests, for example --num-requests 1000",
+                self.at_once
+            )));
+        }
+        Ok(())
     }
 
     /// Open loop: starts sessions until none to come can hold the next request.
@@ -136,7 +192,7 @@ impl LoadDriver {
             let start = self.starts.of(session, self.speedup);
             // At equal times the turns at hand go first: their ids are lower.
             let first = self.ready.peek().map(|Reverse((at, _))| *at);
-            if first.is_some_and(|first| first <= start) {
+            if first.is_some_and(|first| first <= start) || self.has_ended(start) {
                 break;
             }
             self.start_next(start)?;
@@ -184,38 +240,32 @@ impl LoadDriver {
 
 impl Source for LoadDriver {
     fn next_arrival(&mut self) -> Result<Option<Nanos>> {
-        Ok(self.decide()?.map(|next| match next {
-            Next::Ready(at) | Next::New(at) => at,
-        }))
+        Ok(self.decide()?.map(|(_, arrival)| arrival))
     }
 
     fn take(&mut self) -> Result<Request> {
-        let next = self.decide()?;
-        if let Some(Next::New(at)) = next {
-            self.start_next(at)?;
+        let nothing = || Error::Run("no request was announced, but one was taken".into());
+        let (next, arrival) = self.decide()?.ok_or_else(nothing)?;
+        if let Next::New(start) = next {
+            self.start_next(start)?;
         }
-        let (Some(Next::Ready(arrival) | Next::New(arrival)), Some(Reverse((_, id)))) =
-            (next, self.ready.pop())
-        else {
-            return Err(Error::Run("no request was announced, but one was taken".into()));
-        };
-        self.starts.occupy();
-        self.clock = arrival;
+        let Reverse((_, id)) = self.ready.pop().ok_or_else(nothing)?;
+        self.starts.taken();
+        self.tick(arrival)?;
         self.request(id, arrival)
     }
 
     fn on_complete(&mut self, id: RequestId, now: Nanos) {
-        if let Starts::Closed { freed, .. } = &mut self.starts {
-            freed.push(Reverse(now));
-        }
         let (first, active) = session_of(&mut self.active, id);
         for (place, pause) in active.complete((id - first) as usize) {
             let at = now + scaled(pause, self.speedup);
             self.ready.push(Reverse((at, first + u64::from(place))));
         }
-        if active.left == 0 {
+        let session_over = active.left == 0;
+        if session_over {
             self.active.remove(&first);
         }
+        self.starts.completed(session_over, now);
     }
 
     fn is_over(&self, id: RequestId) -> bool {
@@ -233,66 +283,12 @@ fn session_of(active: &mut BTreeMap<RequestId, Active>, id: RequestId) -> (Reque
     (*first, session)
 }
 
-impl Starts {
-    fn new(arrival: Option<&ArrivalSpec>, seed: u64) -> Result<Starts> {
-        let default = ArrivalSpec::Poisson { rate: DEFAULT_RATE };
-        let (process, recorded) = match arrival {
-            Some(ArrivalSpec::Closed { concurrency }) => {
-                return Ok(Starts::Closed { unused: *concurrency, freed: BinaryHeap::new() });
-            }
-            None | Some(ArrivalSpec::Timestamps) => (&default, true),
-            Some(process) => (process, false),
-        };
-        Ok(Starts::Open { process: Box::new(arrivals(process, seed)?), recorded, next: None })
-    }
-
-    /// When `session`, the next of the stream, starts; the same however often it is asked.
-    fn of(&mut self, session: &Session, speedup: f64) -> Nanos {
-        match self {
-            Starts::Open { process, recorded, next } => {
-                *next.get_or_insert_with(|| match session.start {
-                    Some(start) if *recorded => scaled(start, speedup),
-                    _ => process.next_start(),
-                })
-            }
-            Starts::Closed { .. } => Nanos::ZERO,
-        }
-    }
-
-    /// A session has started: the time that was said is used up. Its lead is what the offsets of
-    /// its turns are counted from: a slot gets a request at once, whatever the first offset.
-    fn started(&mut self, session: &Session) -> Nanos {
-        match self {
-            Starts::Open { next, .. } => {
-                *next = None;
-                Nanos::ZERO
-            }
-            Starts::Closed { .. } => first_offset(&session.turns),
-        }
-    }
-
-    /// A request was taken: the slot that was free first is no longer.
-    fn occupy(&mut self) {
-        match self {
-            Starts::Closed { unused: unused @ 1.., .. } => *unused -= 1,
-            Starts::Closed { freed, .. } => drop(freed.pop()),
-            Starts::Open { .. } => {}
-        }
-    }
-}
-
 /// A trace time at another speed, rounded to the nearest nanosecond; exact at speed 1.
 fn scaled(time: Nanos, speedup: f64) -> Nanos {
     if speedup == 1.0 {
         return time;
     }
     Nanos((time.0 as f64 / speedup).round() as u64)
-}
-
-fn arrivals(spec: &ArrivalSpec, seed: u64) -> Result<Arrivals> {
-    Arrivals::new(spec, seed).ok_or_else(|| {
-        Error::input("workload.arrival: burstiness is too small to draw from; raise it")
-    })
 }
 
 /// Tokens of a prompt or output.

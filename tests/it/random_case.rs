@@ -116,7 +116,9 @@ impl Case {
     }
 
     pub fn source(&self) -> Box<dyn Source> {
-        let arrival = self.concurrency.map(|concurrency| ArrivalSpec::Closed { concurrency });
+        let arrival = self
+            .concurrency
+            .map(|concurrency| ArrivalSpec::Closed { concurrency, ramp_up: Nanos::ZERO });
         let spec = WorkloadSpec { arrival, ..trace::spec(Path::new("none")) };
         let mut start = Nanos::ZERO;
         let sessions = self.sessions.iter().enumerate().map(|(id, (after, turns))| {

@@ -317,8 +317,7 @@ mod tests {
         let found = answer.usage.unwrap();
         assert_eq!((found.prompt_tokens, found.completion_tokens), (9, 4));
         assert_eq!((found.cached_tokens, found.reasoning_tokens), (Some(8), Some(3)));
-        let bare =
-            br#"{"choices":[],"usage":{"prompt_tokens":9,"prompt_tokens_details":null}}"#;
+        let bare = br#"{"choices":[],"usage":{"prompt_tokens":9,"prompt_tokens_details":null}}"#;
         answer.event(bare, at(2, 2)).unwrap();
         assert_eq!(answer.usage.unwrap().cached_tokens, None);
     }
@@ -340,8 +339,7 @@ mod tests {
 
     #[test]
     fn each_kind_of_rubbish_has_its_reason() {
-        let failure =
-            |data: &[u8]| Answer::default().event(data, at(0, 1)).unwrap_err().failure;
+        let failure = |data: &[u8]| Answer::default().event(data, at(0, 1)).unwrap_err().failure;
         assert_eq!(failure(b"{\"choices\":[{\"delta\""), Failure::Malformed);
         assert_eq!(failure(b"\"choices\""), Failure::Malformed);
         assert_eq!(failure(b"{\"choices\":\"\xff\xfe\"}"), Failure::BadUtf8);

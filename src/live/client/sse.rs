@@ -125,8 +125,7 @@ mod tests {
     fn an_event_without_end_is_refused_before_it_fills_the_memory() {
         let mut parser = SseParser::default();
         let chunk = vec![b'x'; 1 << 20];
-        let refused =
-            (0..20).find_map(|_| parser.push::<TooLong>(&chunk, &mut |_| Ok(())).err());
+        let refused = (0..20).find_map(|_| parser.push::<TooLong>(&chunk, &mut |_| Ok(())).err());
         assert_eq!(refused, Some(TooLong));
     }
 

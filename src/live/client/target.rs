@@ -68,7 +68,8 @@ impl Target {
         }
         let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
         let given = uri.path().trim_end_matches('/');
-        let given = given.strip_suffix(completions).map_or(given, |base| base.trim_end_matches('/'));
+        let given =
+            given.strip_suffix(completions).map_or(given, |base| base.trim_end_matches('/'));
         let base = if given.is_empty() { DEFAULT_BASE } else { given };
         let standard = || format!("{base}/{completions}");
         let path = path.map_or_else(standard, |path| format!("/{}", path.trim_start_matches('/')));

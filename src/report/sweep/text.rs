@@ -80,6 +80,7 @@ pub(super) fn about(head: &Head, plan: &Plan) -> Result<String> {
         arrivals && (is_swept("workload.arrival") || plan.keys.iter().any(|key| key == "workload"))
             || is(&[" worker"]) && is_swept("cluster.workers")
             || is(&[" requests"]) && !arrivals && is_swept("workload.requests")
+            || is(&[" of arrivals"]) && is_swept("workload.duration")
     };
     let parts: Vec<&str> = about.split(", ").filter(|part| !differs(part)).collect();
     Ok(parts.join(", "))

@@ -11,19 +11,40 @@ pub(super) fn check(workload: &WorkloadSpec) -> Check {
             return Err(format!("{key} = 0 leaves nothing to do; it must be 1 or more"));
         }
     }
+    if let Some(duration) = workload.duration {
+        if duration.0 == 0 {
+            return Err("workload.duration = 0 leaves nothing to do; it must be longer".into());
+        }
+        between("workload.duration (in seconds)", duration.as_secs_f64(), 0.0, MAX_SECONDS)?;
+    }
+    for (key, value) in [
+        ("workload.prompt_tokens", workload.prompt_tokens),
+        ("workload.output_tokens", workload.output_tokens),
+    ] {
+        between(key, value.map_or(1.0, f64::from), 1.0, MAX_TOKENS)?;
+    }
     if let Some(spec) = &workload.arrival {
-        arrival(spec, workload.kind)?;
+        super::arrival::check(spec, workload.kind)?;
     }
     match workload.kind {
         WorkloadKind::Trace if workload.trace.is_none() => {
             Err("workload.kind is \"trace\" but workload.trace names no file".into())
         }
-        WorkloadKind::Trace => Ok(()),
+        WorkloadKind::Trace => lengths_of_its_own(workload),
         WorkloadKind::Mix => generated(workload).and(mix(&workload.mix)),
         kind => {
             generated(workload).and(generator("workload", kind, &Sections::of_workload(workload)))
         }
     }
+}
+
+fn lengths_of_its_own(trace: &WorkloadSpec) -> Check {
+    if trace.prompt_tokens.is_none() && trace.output_tokens.is_none() {
+        return Ok(());
+    }
+    Err("workload.prompt_tokens (--isl) and workload.output_tokens (--osl) override the lengths of a \
+         generated workload, and a trace has its own; leave them out"
+        .into())
 }
 
 /// What every generated workload must and must not say.
@@ -36,9 +57,10 @@ fn generated(workload: &WorkloadSpec) -> Check {
              raise workload.arrival.rate instead"
             .into());
     }
-    if workload.requests.is_none() {
+    if workload.requests.is_none() && workload.duration.is_none() {
         return Err(
-            "workload.requests is missing; say how many requests, for example --num-requests 1000"
+            "workload.requests is missing and a generated workload has no end; say how many \
+             requests, for example --num-requests 1000, or how long, for example --duration 60s"
                 .into(),
         );
     }
@@ -61,6 +83,9 @@ fn within_time(workload: &WorkloadSpec) -> Check {
         ) => rate,
         _ => return Ok(()),
     };
+    if workload.duration.is_some() {
+        return Ok(());
+    }
     if workload.requests.unwrap_or(1) as f64 / rate > MAX_SECONDS {
         return Err(format!(
             "workload.arrival.rate = {rate:e} would spread the requests over more than 100 years; raise it"
@@ -232,39 +257,5 @@ fn law(key: &str, law: &Law) -> Check {
             }
             Ok(())
         }
-    }
-}
-
-fn arrival(arrival: &ArrivalSpec, kind: WorkloadKind) -> Check {
-    let rate = |name: &str, rate: f64| positive(&format!("workload.arrival.{name}"), rate);
-    match arrival {
-        ArrivalSpec::Constant { rate: r } | ArrivalSpec::Poisson { rate: r } => rate("rate", *r),
-        ArrivalSpec::Gamma { rate: r, burstiness } => {
-            rate("rate", *r).and(rate("burstiness", *burstiness))
-        }
-        ArrivalSpec::OnOff { rate: r, off_rate, on, off } => {
-            rate("rate", *r)?;
-            not_negative("workload.arrival.off_rate", *off_rate)?;
-            if on.0 == 0 || off.0 == 0 {
-                return Err("workload.arrival.on and off must be longer than 0".into());
-            }
-            Ok(())
-        }
-        ArrivalSpec::Ramp { from_rate, to_rate, over } => {
-            not_negative("workload.arrival.from_rate", *from_rate)?;
-            rate("to_rate", *to_rate)?;
-            if over.0 == 0 {
-                return Err("workload.arrival.over must be longer than 0".into());
-            }
-            Ok(())
-        }
-        ArrivalSpec::Closed { concurrency } => {
-            between("workload.arrival.concurrency", f64::from(*concurrency), 1.0, 1e9)
-        }
-        ArrivalSpec::Timestamps if kind != WorkloadKind::Trace => {
-            Err("workload.arrival.process = \"timestamps\" needs a trace; name another process"
-                .into())
-        }
-        ArrivalSpec::Timestamps => Ok(()),
     }
 }

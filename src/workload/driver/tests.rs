@@ -1,8 +1,11 @@
 use super::*;
 use crate::prompt::mix;
+use crate::scenario::ArrivalSpec;
 use crate::workload::{Session, Turn, When};
 use proptest::prelude::*;
 use std::collections::BTreeSet;
+
+mod shapes;
 
 /// Sessions from a list.
 struct Listed(std::vec::IntoIter<Session>);
@@ -28,6 +31,10 @@ fn spec(arrival: Option<ArrivalSpec>, requests: Option<u64>) -> WorkloadSpec {
     spec.arrival = arrival;
     spec.requests = requests;
     spec
+}
+
+fn closed(concurrency: u32) -> ArrivalSpec {
+    ArrivalSpec::Closed { concurrency, ramp_up: Nanos::ZERO }
 }
 
 fn driver(sessions: &[Session], spec: &WorkloadSpec) -> LoadDriver {
@@ -58,10 +65,10 @@ fn play(driver: &mut LoadDriver, service: impl Fn(RequestId) -> u64) -> Vec<Requ
     }
 }
 
-/// What the driver should do in a closed loop, tick by tick.
+/// What the driver should do in a closed loop, tick by tick; slot i of n opens at i · ramp / n.
 fn naive_closed(
     sessions: &[Session],
-    slots: usize,
+    (slots, ramp): (u64, u64),
     limit: usize,
     service: impl Fn(RequestId) -> u64,
 ) -> Vec<(RequestId, Nanos)> {
@@ -72,7 +79,8 @@ fn naive_closed(
     let total = limit.min(first(sessions.len()) as usize);
     let mut now = 0;
     while taken.len() < total {
-        while taken.len() < total && ends.values().filter(|end| **end > now).count() < slots {
+        let open = (0..slots).filter(|slot| slot * ramp / slots <= now).count();
+        while taken.len() < total && ends.values().filter(|end| **end > now).count() < open {
             let mut ready: Vec<(u64, u64)> = Vec::new();
             for (session, (first, start)) in sessions.iter().zip(&started) {
                 for (id, turn) in (*first..total as u64).zip(&session.turns) {
@@ -136,17 +144,16 @@ fn identity(requests: &[Request]) -> BTreeMap<RequestId, (u64, u32)> {
 proptest! {
     #[test]
     fn closed_loops_agree_with_a_naive_one(
-        sessions in some_sessions(), slots in 1u32..5, limit in 1usize..30, salt in 0u64..1000,
+        sessions in some_sessions(), slots in 1u32..5, ramp in 0u64..40, limit in 1usize..30,
+        salt in 0u64..1000,
     ) {
         let service = |id| 1 + mix(&[salt, id]) % 15;
-        let spec = spec(
-            Some(ArrivalSpec::Closed { concurrency: slots }),
-            Some(limit as u64),
-        );
+        let closed = ArrivalSpec::Closed { concurrency: slots, ramp_up: Nanos(ramp) };
+        let spec = spec(Some(closed), Some(limit as u64));
         let mut driver = driver(&sessions, &spec);
         let requests = play(&mut driver, service);
         let found: Vec<_> = requests.iter().map(|r| (r.id, r.arrival)).collect();
-        prop_assert_eq!(found, naive_closed(&sessions, slots as usize, limit, service));
+        prop_assert_eq!(found, naive_closed(&sessions, (slots.into(), ramp), limit, service));
         for at in &requests {
             let busy = requests.iter().filter(|r| {
                 (r.arrival..r.arrival + Nanos(service(r.id))).contains(&at.arrival)
@@ -189,13 +196,16 @@ proptest! {
 
     #[test]
     fn ids_do_not_depend_on_completions(sessions in some_sessions(), slots in 1u32..5) {
-        let closed = spec(Some(ArrivalSpec::Closed { concurrency: slots }), None);
+        let closed = spec(Some(closed(slots)), None);
+        let held = ArrivalSpec::Sessions { sessions: slots, ramp_up: Nanos(7) };
+        let held = spec(Some(held), None);
         let open = spec(Some(ArrivalSpec::Poisson { rate: 1e8 }), None);
         let base = identity(&play(&mut driver(&sessions, &open), |_| 1));
         for salt in 0..3 {
             let service = |id| 1 + mix(&[salt, id]) % 15;
             prop_assert_eq!(&base, &identity(&play(&mut driver(&sessions, &open), service)));
             prop_assert_eq!(&base, &identity(&play(&mut driver(&sessions, &closed), service)));
+            prop_assert_eq!(&base, &identity(&play(&mut driver(&sessions, &held), service)));
         }
     }
 }
@@ -236,7 +246,7 @@ fn a_closed_loop_starts_with_all_its_slots_and_skips_leading_offsets() {
     let sessions: Vec<Session> = (0..5)
         .map(|id| session(id, None, [When::Offset(Nanos(9)), When::Offset(Nanos(10))]))
         .collect();
-    let closed = spec(Some(ArrivalSpec::Closed { concurrency: 3 }), Some(6));
+    let closed = spec(Some(closed(3)), Some(6));
     let requests = play(&mut driver(&sessions, &closed), |_| 4);
     assert_eq!(arrivals_of(&requests), [(0, 0), (2, 0), (4, 0), (1, 4), (3, 4), (5, 4)]);
 }
@@ -246,7 +256,8 @@ fn sessions_are_pulled_one_ahead_and_forgotten_when_finished() {
     pulled_one_ahead(ArrivalSpec::Constant { rate: 10.0 });
     // All starts in one nanosecond.
     pulled_one_ahead(ArrivalSpec::Constant { rate: 1e300 });
-    pulled_one_ahead(ArrivalSpec::Closed { concurrency: 1 });
+    pulled_one_ahead(closed(1));
+    pulled_one_ahead(ArrivalSpec::Sessions { sessions: 1, ramp_up: Nanos::ZERO });
 }
 
 fn pulled_one_ahead(arrival: ArrivalSpec) {

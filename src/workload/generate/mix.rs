@@ -1,6 +1,7 @@
 //! A weighted mix: every session belongs to one part, drawn by weight. Parts share no content.
 
-use super::{Generator, Texts, of_part};
+use super::exact::Lengths;
+use super::{Generator, Texts, of_part_exactly};
 use crate::error::Result;
 use crate::rng::{Stream, stream};
 use crate::scenario::MixPart;
@@ -14,13 +15,13 @@ pub(super) struct Mix {
 
 impl Mix {
     /// Parts are numbered from 1, so that none has the namespace of an unmixed workload.
-    pub(super) fn new(parts: &[MixPart], seed: u64) -> Result<Mix> {
+    pub(super) fn new(parts: &[MixPart], lengths: Lengths, seed: u64) -> Result<Mix> {
         Ok(Mix {
             seed,
             weights: parts.iter().map(|part| part.weight).collect(),
             parts: (1..)
                 .zip(parts)
-                .map(|(number, part)| of_part(part, Texts::new(seed, number)))
+                .map(|(number, part)| of_part_exactly(part, lengths, Texts::new(seed, number)))
                 .collect::<Result<_>>()?,
         })
     }

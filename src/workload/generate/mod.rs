@@ -3,10 +3,12 @@
 //! A [`Generator`] makes session `n` from the random streams of lane `n` alone, so it is the same
 //! whatever was made before it, and whatever any router did. Texts are content ids, hashed from
 //! seed, part of a mix, purpose and number: nothing collides between seeds, sessions or parts, and
-//! what is shared is shared by construction. Every generator is endless; `workload.requests` ends it.
+//! what is shared is shared by construction. Every generator is endless; `workload.requests`
+//! or `workload.duration` ends it. Lengths asked for exactly are given by `exact`.
 
 mod agentic;
 mod diverse;
+mod exact;
 mod mix;
 mod multi_turn;
 mod shared_prefix;
@@ -55,8 +57,10 @@ impl SessionStream for Generated {
 }
 
 fn generator(workload: &WorkloadSpec, seed: u64) -> Result<Box<dyn Generator>> {
+    let lengths = exact::Lengths { prompt: workload.prompt_tokens, output: workload.output_tokens };
     if workload.kind == WorkloadKind::Mix {
-        return mix::Mix::new(&workload.mix, seed).map(|mix| Box::new(mix) as Box<dyn Generator>);
+        let mix = mix::Mix::new(&workload.mix, lengths, seed);
+        return mix.map(|mix| Box::new(mix) as Box<dyn Generator>);
     }
     let whole = MixPart {
         weight: 1.0,
@@ -67,7 +71,20 @@ fn generator(workload: &WorkloadSpec, seed: u64) -> Result<Box<dyn Generator>> {
         diverse: workload.diverse.clone(),
         agentic: workload.agentic.clone(),
     };
-    of_part(&whole, Texts::new(seed, 0))
+    of_part_exactly(&whole, lengths, Texts::new(seed, 0))
+}
+
+/// The generator of one part of a mix, with these lengths instead of those it draws.
+fn of_part_exactly(
+    part: &MixPart,
+    lengths: exact::Lengths,
+    texts: Texts,
+) -> Result<Box<dyn Generator>> {
+    let inner = of_part(&lengths.in_place_of_laws(part), texts)?;
+    Ok(match lengths.prompt {
+        Some(tokens) => Box::new(exact::Exact { inner, tokens }),
+        None => inner,
+    })
 }
 
 /// The generator of one part of a mix, writing in its own namespace.

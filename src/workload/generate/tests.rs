@@ -272,7 +272,7 @@ fn sub_agents_branch_off_after_the_task_and_their_parent_waits_for_all_of_them()
 #[test]
 fn a_mix_keeps_its_weights_and_its_parts_share_nothing() {
     let whole = mixed();
-    let mix = mix::Mix::new(&whole.mix, 42).unwrap();
+    let mix = mix::Mix::new(&whole.mix, exact::Lengths::default(), 42).unwrap();
     let mut counts = [0.0; 5];
     let mut texts: [BTreeSet<u64>; 5] = Default::default();
     for number in 0..7000 {
@@ -318,5 +318,63 @@ fn bundled_workloads_are_of_the_promised_size_and_spell_out_the_defaults() {
         }
         assert!((2000..4000).contains(&requests), "{name}: {requests}");
         assert!((300_000..600_000).contains(&output), "{name}: {output}");
+    }
+}
+
+/// Every kind and a mix of all, with prompts of `prompt` and outputs of `output` tokens.
+fn all_exactly(prompt: u32, output: u32) -> Vec<Box<dyn Generator>> {
+    let workloads = ALL.map(spec).into_iter().chain([mixed()]);
+    let exactly = workloads.map(|mut workload| {
+        workload.prompt_tokens = Some(prompt);
+        workload.output_tokens = Some(output);
+        generator(&workload, 42).unwrap()
+    });
+    exactly.collect()
+}
+
+#[test]
+fn lengths_asked_for_are_given_exactly() {
+    for prompt in [1, 2, 128, 700, 5_000] {
+        for generator in all_exactly(prompt, 10) {
+            for turns in (0..50).map(|n| generator.turns(n)) {
+                assert_eq!(total_tokens(&turns[0].prompt), u64::from(prompt));
+                for turn in &turns {
+                    assert_eq!(total_tokens(&turn.output), 10);
+                    assert!(turn.prompt.iter().all(|segment| segment.tokens > 0));
+                    assert_eq!(shared(&turns[0].prompt, &turn.prompt), u64::from(prompt));
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn later_turns_hold_all_that_was_said_before_whatever_the_length_asked_for() {
+    let mut workload = spec(MULTI_TURN);
+    workload.prompt_tokens = Some(50);
+    let generator = generator(&workload, 42).unwrap();
+    for turns in (0..50).map(|n| generator.turns(n)) {
+        for pair in turns.windows(2) {
+            let said = whole(&pair[0]);
+            assert_eq!(shared(&said, &pair[1].prompt), total_tokens(&said));
+            assert!(total_tokens(&pair[1].prompt) > total_tokens(&said));
+        }
+    }
+}
+
+#[test]
+fn what_is_shared_stays_as_long_as_it_is_where_the_length_asked_for_allows() {
+    let exactly = |tokens: u32| {
+        let mut workload = spec(SHARED_PREFIX);
+        workload.prompt_tokens = Some(tokens);
+        generator(&workload, 42).unwrap()
+    };
+    let free = made(SHARED_PREFIX, 42);
+    let (long, short) = (exactly(2_000), exactly(100));
+    for n in 0..50 {
+        let (free, long, short) = (free.turns(n), long.turns(n), short.turns(n));
+        assert_eq!(long[0].prompt[0], free[0].prompt[0]);
+        assert_eq!(short[0].prompt[0], Segment { tokens: 99, ..free[0].prompt[0] });
+        assert_eq!(short[0].prompt[1].tokens, 1);
     }
 }

@@ -82,6 +82,9 @@ pub fn spec(path: &Path) -> WorkloadSpec {
     WorkloadSpec {
         kind: WorkloadKind::Trace,
         requests: None,
+        duration: None,
+        prompt_tokens: None,
+        output_tokens: None,
         arrival: None,
         speedup: 1.0,
         trace: Some(path.into()),

@@ -5,8 +5,12 @@ use crate::sweep::plan::MODE;
 use crate::sweep::{Table, axis};
 
 /// Keys that are load: more of them leads to a knee.
-const LOADS: &[&str] =
-    &["workload.arrival.rate", "workload.arrival.concurrency", "workload.speedup"];
+const LOADS: &[&str] = &[
+    "workload.arrival.rate",
+    "workload.arrival.concurrency",
+    "workload.arrival.sessions",
+    "workload.speedup",
+];
 
 /// Values along a side of a heat map at most.
 const MOST_VALUES: usize = 16;

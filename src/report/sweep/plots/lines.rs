@@ -126,6 +126,7 @@ fn axis_title(key: &str) -> &str {
     match key {
         "workload.arrival.rate" => "arrivals (session starts) per second",
         "workload.arrival.concurrency" => "requests in flight",
+        "workload.arrival.sessions" => "sessions in flight",
         "workload.speedup" => "speed-up of the trace",
         other => other,
     }
