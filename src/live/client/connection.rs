@@ -173,6 +173,7 @@ impl Connection {
         if streamed {
             return self.stream(response, limits, exchange).await;
         }
+        self.stamps.first_token();
         let body = self.collect(response, MAX_BODY, exchange).await?;
         let arrival = self.stamps.seen().arrival;
         exchange.answer.whole(&body, arrival)?;
@@ -194,6 +195,9 @@ impl Connection {
             exchange.bytes_received += data.len() as u64;
             let answer = &mut exchange.answer;
             parser.push(&data, &mut |event| answer.event(event, arrival))?;
+            if answer.first_token.is_some() {
+                self.stamps.first_token();
+            }
             if answer.chunks > limits.chunks || exchange.bytes_received > limits.bytes {
                 let words = format!("no end after {} chunks", answer.chunks);
                 return Err(Fault::new(Failure::Endless, words));

@@ -28,7 +28,12 @@ pub struct Stamps {
     worst_lag: AtomicU64,
     written: AtomicU64,
     kernel: AtomicBool,
+    /// Read in small bits: see [`Stamps::begin`].
+    fine: AtomicBool,
 }
+
+/// Most bytes of a fine read: less than the smallest chunk of a stream with its frame.
+const FINE_READ: usize = 128;
 
 /// A copy of [`Stamps`].
 #[derive(Clone, Copy, Debug, Default)]
@@ -48,11 +53,18 @@ pub struct Seen {
 }
 
 impl Stamps {
-    /// Forgets what was seen: another request begins.
+    /// Forgets what was seen: another request begins. Until [`Stamps::first_token`] reads are small, so
+    /// that the first token has its own arrival, even if others have come by the time it is read.
     pub fn begin(&self) {
+        self.fine.store(true, Relaxed);
         for cell in [&self.first_write, &self.reads, &self.worst_lag, &self.written] {
             cell.store(0, Relaxed);
         }
+    }
+
+    /// The first token has been read: from now on bytes are read as they come.
+    pub fn first_token(&self) {
+        self.fine.store(false, Relaxed);
     }
 
     /// What was seen so far.
@@ -109,7 +121,8 @@ impl AsyncRead for StampedSocket {
     ) -> Poll<io::Result<()>> {
         let this = &mut *self;
         let before = buf.filled().len();
-        let lag = match this.receive.poll(&mut this.stream, cx, buf) {
+        let most = if this.stamps.fine.load(Relaxed) { FINE_READ } else { usize::MAX };
+        let lag = match this.receive.poll(&mut this.stream, cx, buf, most) {
             Poll::Ready(Ok(lag)) => lag,
             Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
             Poll::Pending => return Poll::Pending,
@@ -189,12 +202,13 @@ mod kernel {
             Receive { control: if stamped { cmsg_space!(TimeSpec) } else { Vec::new() } }
         }
 
-        /// Reads what there is; how long ago it arrived, where that is known.
+        /// Reads what there is, at most `most` bytes; how long ago it arrived, where that is known.
         pub fn poll(
             &mut self,
             stream: &mut TcpStream,
             cx: &mut Context,
             buf: &mut ReadBuf,
+            most: usize,
         ) -> Poll<io::Result<Option<Nanos>>> {
             loop {
                 match stream.poll_read_ready(cx) {
@@ -202,7 +216,7 @@ mod kernel {
                     Poll::Ready(Err(why)) => return Poll::Ready(Err(why)),
                     Poll::Pending => return Poll::Pending,
                 }
-                let room = buf.initialize_unfilled();
+                let room = buf.initialize_unfilled_to(most.min(buf.remaining()));
                 let read = stream.try_io(Interest::READABLE, || self.receive(stream, room));
                 match read {
                     Ok((bytes, lag)) => {
@@ -256,6 +270,7 @@ mod kernel {
             stream: &mut TcpStream,
             cx: &mut Context,
             buf: &mut ReadBuf,
+            _: usize,
         ) -> Poll<io::Result<Option<Nanos>>> {
             Pin::new(stream).poll_read(cx, buf).map_ok(|()| None)
         }
