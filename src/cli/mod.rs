@@ -5,6 +5,7 @@ mod capacity;
 mod claims;
 mod explain;
 mod init;
+mod load_args;
 mod machine;
 mod presets;
 mod progress;
