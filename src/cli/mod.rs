@@ -9,6 +9,7 @@ mod init;
 mod live;
 #[cfg(feature = "live")]
 mod live_view;
+mod load_args;
 mod machine;
 mod presets;
 mod progress;

@@ -1,18 +1,11 @@
 //! Options that override scenario keys: shared by every command that runs a scenario.
 
+use super::load_args::LoadArgs;
 use clap::{ArgAction, Args, ValueEnum};
 use kvroute::error::{Error, Result};
 use kvroute::scenario::{Draft, Engine, EvictionKind, TraceFormat};
 use kvroute::units::Nanos;
-use toml::{Table, Value};
-
-/// Arrival processes that a rate alone describes.
-#[derive(Clone, Copy, ValueEnum)]
-pub enum ArrivalName {
-    Constant,
-    Poisson,
-    Gamma,
-}
+use toml::Value;
 
 #[derive(Args)]
 pub struct ScenarioArgs {
@@ -22,7 +15,7 @@ pub struct ScenarioArgs {
     pub workload: String,
 
     /// Seed of every random stream [default: 42]
-    #[arg(long, value_name = "N", help_heading = "Run")]
+    #[arg(long, value_name = "N", visible_alias = "random-seed", help_heading = "Run")]
     seed: Option<u64>,
     /// Replicates with seeds SEED, SEED + 1, ...; the table then shows paired differences with 95 %
     /// intervals [default: 1]
@@ -31,8 +24,8 @@ pub struct ScenarioArgs {
     /// Limits for goodput in ms, any of "ttft:500 itl:50 e2e:5000"
     #[arg(long, value_name = "LIMITS", help_heading = "Run")]
     slo: Option<String>,
-    /// Simulate and do not measure what arrives first: a share of the requests (10%), a number ("500
-    /// requests") or a time (30s) [default: measure everything]
+    /// Run and do not measure what arrives first: a share of the requests (of --duration where given;
+    /// 10%), a number ("500 requests") or a time (30s) [default: measure everything]
     #[arg(long, value_name = "WARM_UP", help_heading = "Run")]
     warm_up: Option<String>,
     /// Override any scenario key (repeatable), for example --set cluster.host_ms=1
@@ -88,23 +81,11 @@ pub struct ScenarioArgs {
     #[arg(long, value_name = "BOOL", visible_alias = "use-kv-events", help_heading = "Router")]
     kv_events: Option<bool>,
 
-    /// Requests (for sessions too: the last sessions are cut) [default: the workload's own]
-    #[arg(long, value_name = "N", help_heading = "Workload")]
-    num_requests: Option<u64>,
-    /// Arrivals (starts of sessions) per second [default: the workload's own]
-    #[arg(long, value_name = "R", conflicts_with = "concurrency", help_heading = "Workload")]
-    request_rate: Option<f64>,
-    /// Arrival process of --request-rate [default: the workload's own, else poisson]
-    #[arg(long, conflicts_with = "concurrency", help_heading = "Workload")]
-    arrival: Option<ArrivalName>,
-    /// Shape of gamma arrivals: 1 is Poisson, below 1 burstier
-    #[arg(long, value_name = "B", conflicts_with = "concurrency", help_heading = "Workload")]
-    burstiness: Option<f64>,
-    /// Closed loop: so many requests in flight
-    #[arg(long, value_name = "N", help_heading = "Workload")]
-    concurrency: Option<u32>,
+    #[command(flatten)]
+    load: LoadArgs,
+
     /// Replay a trace so many times faster [default: 1]
-    #[arg(long, value_name = "X", help_heading = "Trace")]
+    #[arg(long, value_name = "X", visible_alias = "replay-speedup", help_heading = "Trace")]
     speedup: Option<f64>,
     /// Format of the trace [default: detected]
     #[arg(long, help_heading = "Trace")]
@@ -132,7 +113,7 @@ impl ScenarioArgs {
                 draft.set(key, value)?;
             }
         }
-        self.set_arrival(&mut draft)?;
+        self.load.apply(&mut draft)?;
         for assignment in &self.set {
             draft.set_text(assignment)?;
         }
@@ -141,7 +122,7 @@ impl ScenarioArgs {
 
     /// Options that stand for one key each.
     fn plain(&self) -> Result<Vec<(&'static str, Option<Value>)>> {
-        let start = self.start.as_deref().map(start_time).transpose()?;
+        let start = self.start.as_deref().map(|text| time("start", text)).transpose()?;
         Ok(vec![
             ("seed", self.seed.map(whole)),
             ("seeds", self.seeds.map(whole)),
@@ -159,7 +140,6 @@ impl ScenarioArgs {
             ("router.kv.overlap_weight", self.kv_overlap_score_weight.map(Value::Float)),
             ("router.kv.temperature", self.router_temperature.map(Value::Float)),
             ("router.kv.events", self.kv_events.map(Value::Boolean)),
-            ("workload.requests", self.num_requests.map(whole)),
             ("workload.speedup", self.speedup.map(Value::Float)),
             ("workload.trace_format", self.trace_format.and_then(name)),
             ("workload.start", start),
@@ -168,54 +148,10 @@ impl ScenarioArgs {
             ("workload.skip_bad_lines", self.skip_bad_lines.then_some(Value::Boolean(true))),
         ])
     }
-
-    fn set_arrival(&self, draft: &mut Draft) -> Result<()> {
-        if let Some(concurrency) = self.concurrency {
-            let closed =
-                [("process", Value::String("closed".into())), ("concurrency", whole(concurrency))];
-            return draft.set("workload.arrival", table(closed));
-        }
-        if self.request_rate.is_none() && self.arrival.is_none() && self.burstiness.is_none() {
-            return Ok(());
-        }
-        let rate = self
-            .request_rate
-            .map(Value::Float)
-            .or_else(|| draft.get("workload.arrival.rate").cloned());
-        let rate = rate.ok_or_else(|| {
-            Error::input("--arrival and --burstiness need a rate; give --request-rate")
-        })?;
-        let process = self.process(draft);
-        let mut arrival = vec![("process", Value::String(process.into())), ("rate", rate)];
-        if process == "gamma" {
-            let own = draft.get("workload.arrival.burstiness").cloned();
-            let burstiness = self.burstiness.map(Value::Float).or(own).unwrap_or(Value::Float(1.0));
-            arrival.push(("burstiness", burstiness));
-        } else if self.burstiness.is_some() {
-            return Err(Error::input(
-                "--burstiness is a property of gamma arrivals; give --arrival gamma",
-            ));
-        }
-        draft.set("workload.arrival", table(arrival))
-    }
-
-    /// The process asked for, else the workload's own where a rate describes it, else Poisson.
-    fn process(&self, draft: &Draft) -> &'static str {
-        let own = draft.get("workload.arrival.process").and_then(Value::as_str);
-        match (self.arrival, own) {
-            (Some(ArrivalName::Constant), _) => "constant",
-            (Some(ArrivalName::Poisson), _) => "poisson",
-            (Some(ArrivalName::Gamma), _) => "gamma",
-            (None, _) if self.burstiness.is_some() => "gamma",
-            (None, Some("constant")) => "constant",
-            (None, Some("gamma")) => "gamma",
-            (None, _) => "poisson",
-        }
-    }
 }
 
 /// Numbers beyond TOML's range (seeds of 64 bits) are cut to it by the scenario's own check.
-fn whole(number: impl Into<u64>) -> Value {
+pub(super) fn whole(number: impl Into<u64>) -> Value {
     Value::Integer(i64::try_from(number.into()).unwrap_or(i64::MAX))
 }
 
@@ -223,14 +159,10 @@ fn name(value: impl ValueEnum) -> Option<Value> {
     value.to_possible_value().map(|name| Value::String(name.get_name().into()))
 }
 
-fn table<'a>(pairs: impl IntoIterator<Item = (&'a str, Value)>) -> Value {
-    Value::Table(pairs.into_iter().map(|(key, value)| (key.into(), value)).collect::<Table>())
-}
-
-/// `--start 600` means seconds.
-fn start_time(text: &str) -> Result<Value> {
+/// A time given to option `--name`; a bare number is seconds.
+pub(super) fn time(name: &str, text: &str) -> Result<Value> {
     let seconds = text.parse::<f64>().is_ok();
     let time = Nanos::parse(&if seconds { format!("{text}s") } else { text.into() });
     time.map(|time| Value::String(time.to_string()))
-        .map_err(|why| Error::input(format!("--start: {why}")))
+        .map_err(|why| Error::input(format!("--{name}: {why}")))
 }

@@ -8,73 +8,97 @@ use toml::Value;
 
 struct SweptOption {
     name: &'static str,
-    alias: Option<&'static str>,
+    aliases: &'static [&'static str],
     key: &'static str,
     help: &'static str,
 }
 
 const fn option(
     name: &'static str,
-    alias: Option<&'static str>,
+    aliases: &'static [&'static str],
     key: &'static str,
     help: &'static str,
 ) -> SweptOption {
-    SweptOption { name, alias, key, help }
+    SweptOption { name, aliases, key, help }
 }
 
 /// Names as in `simulate`.
 const OPTIONS: &[SweptOption] = &[
     option(
         "router-mode",
-        None,
+        &[],
         "router.mode",
         "Routers, all of them run at every point, comma separated [default: the workload's own]",
     ),
     option(
         "kv-overlap-score-weight",
-        Some("router-prefill-load-scale"),
+        &["router-prefill-load-scale"],
         "router.kv.overlap_weight",
         "Overlap weight of kv and kv-linear, for example 0,0.5,1,2",
     ),
     option(
         "router-temperature",
-        None,
+        &[],
         "router.kv.temperature",
         "Softmax temperature of kv and kv-linear, for example 0,0.1,0.5",
     ),
-    option("kv-events", Some("use-kv-events"), "router.kv.events", "Index from KV events or not"),
+    option("kv-events", &["use-kv-events"], "router.kv.events", "Index from KV events or not"),
     option(
         "request-rate",
-        None,
+        &[],
         "workload.arrival.rate",
         "Arrivals (starts of sessions) per second, for example 5:50:5 (first:last:step)",
     ),
-    option("arrival", None, "workload.arrival.process", "Arrival process"),
-    option("burstiness", None, "workload.arrival.burstiness", "Shape of gamma arrivals"),
-    option("concurrency", None, "workload.arrival.concurrency", "Closed loop: requests in flight"),
-    option("num-requests", None, "workload.requests", "Requests"),
-    option("speedup", None, "workload.speedup", "Replay a trace so many times faster"),
-    option("limit", None, "workload.limit", "At most so many requests of the trace"),
-    option("workers", None, "cluster.workers", "Workers"),
-    option("block-tokens", None, "cluster.block_tokens", "Tokens per KV block"),
-    option("kv-blocks", Some("num-gpu-blocks"), "cluster.kv_blocks", "KV blocks per worker"),
+    option("arrival", &["arrival-pattern"], "workload.arrival.process", "Arrival process"),
+    option(
+        "burstiness",
+        &["vllm-burstiness"],
+        "workload.arrival.burstiness",
+        "Shape of gamma arrivals",
+    ),
+    option(
+        "concurrency",
+        &["max-concurrency"],
+        "workload.arrival.concurrency",
+        "Closed loop: requests in flight",
+    ),
+    option("sessions", &[], "workload.arrival.sessions", "Closed loop: sessions in progress"),
+    option("num-requests", &["request-count", "num-prompts"], "workload.requests", "Requests"),
+    option(
+        "duration",
+        &["benchmark-duration"],
+        "workload.duration",
+        "Send nothing after this time (60s), in place of the workload's own number of requests",
+    ),
+    option("isl", &["input-len"], "workload.prompt_tokens", "Tokens of every (first) prompt"),
+    option("osl", &["output-len"], "workload.output_tokens", "Tokens of every output"),
+    option(
+        "speedup",
+        &["replay-speedup"],
+        "workload.speedup",
+        "Replay a trace so many times faster",
+    ),
+    option("limit", &[], "workload.limit", "At most so many requests of the trace"),
+    option("workers", &[], "cluster.workers", "Workers"),
+    option("block-tokens", &[], "cluster.block_tokens", "Tokens per KV block"),
+    option("kv-blocks", &["num-gpu-blocks"], "cluster.kv_blocks", "KV blocks per worker"),
     option(
         "max-batched-tokens",
-        Some("max-num-batched-tokens"),
+        &["max-num-batched-tokens"],
         "cluster.max_batched_tokens",
         "Token budget of a scheduler step",
     ),
     option(
         "max-seqs",
-        Some("max-num-seqs"),
+        &["max-num-seqs"],
         "cluster.max_seqs",
         "Running requests per worker at most",
     ),
-    option("engine", None, "cluster.engine", "Whose scheduler rules"),
-    option("latency", None, "cluster.latency", "Latency presets or files"),
-    option("eviction", None, "cluster.eviction", "Which free cached block is reused first"),
-    option("slo", None, "slo", "Limits for goodput in ms, like \"ttft:500 itl:50 e2e:5000\""),
-    option("warm-up", None, "metrics.warm_up", "Not measured: 10%, \"500 requests\" or 30s"),
+    option("engine", &[], "cluster.engine", "Whose scheduler rules"),
+    option("latency", &[], "cluster.latency", "Latency presets or files"),
+    option("eviction", &[], "cluster.eviction", "Which free cached block is reused first"),
+    option("slo", &[], "slo", "Limits for goodput in ms, like \"ttft:500 itl:50 e2e:5000\""),
+    option("warm-up", &[], "metrics.warm_up", "Not measured: 10%, \"500 requests\" or 30s"),
 ];
 
 /// What was given, by scenario key.
@@ -115,10 +139,7 @@ impl Args for SweptOptions {
         let arg = |option: &SweptOption| {
             let arg = Arg::new(option.name).long(option.name).value_name("LIST").help(option.help);
             let arg = arg.help_heading("Swept, each one value or a list");
-            match option.alias {
-                Some(alias) => arg.visible_alias(alias),
-                None => arg,
-            }
+            arg.visible_aliases(option.aliases)
         };
         command.args(OPTIONS.iter().map(arg))
     }

@@ -128,6 +128,11 @@ fn draft(spec: &Spec, settings: &Settings) -> Result<Draft> {
         })?,
     };
     let mut draft = Draft::load(&workload)?;
+    let given = |key: &str| spec.set.contains_key(key) || settings.contains_key(key);
+    // What ends a run by time should not end earlier by a number that nobody asked for.
+    if given("workload.duration") && !given("workload.requests") {
+        draft.unset("workload.requests");
+    }
     for (key, value) in spec.set.iter().chain(settings).filter(|(key, _)| *key != "workload") {
         make_room(&mut draft, key)?;
         draft.set(key, value.clone())?;
@@ -137,11 +142,16 @@ fn draft(spec: &Spec, settings: &Settings) -> Result<Draft> {
 
 /// A rate or concurrency given alone asks for an arrival process that has one.
 fn make_room(draft: &mut Draft, key: &str) -> Result<()> {
-    let process = draft.get("workload.arrival.process").and_then(Value::as_str);
+    let own = |key: &str| draft.get(&format!("workload.arrival.{key}")).and_then(Value::as_str);
+    let (process, shaped) = (own("process"), own("spacing") == Some("gamma"));
     let wanted = match (key, process) {
-        ("workload.arrival.rate", None | Some("closed" | "timestamps" | "ramp")) => "poisson",
+        (
+            "workload.arrival.rate",
+            None | Some("closed" | "sessions" | "burst" | "timestamps" | "ramp"),
+        ) => "poisson",
         ("workload.arrival.concurrency", process) if process != Some("closed") => "closed",
-        ("workload.arrival.burstiness", process) if process != Some("gamma") => "gamma",
+        ("workload.arrival.sessions", process) if process != Some("sessions") => "sessions",
+        ("workload.arrival.burstiness", process) if process != Some("gamma") && !shaped => "gamma",
         _ => return Ok(()),
     };
     let mut arrival = Table::from_iter([("process".into(), Value::String(wanted.into()))]);

@@ -8,6 +8,7 @@ mod claims;
 mod determinism;
 mod invariants;
 mod layering;
+mod load;
 mod oracle;
 mod overload;
 mod presets;
