@@ -90,3 +90,27 @@ pub fn at_rate(scenario: &Scenario, new: f64) -> Result<Scenario> {
     }
     Ok(scenario)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::scenario::Draft;
+
+    fn with_duration(duration: &str) -> Scenario {
+        let mut draft = Draft::load("diverse").unwrap();
+        draft.unset("workload.requests");
+        draft.set_text("workload.arrival={ process = 'poisson', rate = 10 }").unwrap();
+        draft.set_text(&format!("workload.duration={duration}")).unwrap();
+        draft.finish().unwrap()
+    }
+
+    #[test]
+    fn a_duration_holds_at_a_higher_rate_and_grows_at_a_lower_one() {
+        let scenario = with_duration("100s");
+        let seconds =
+            |rate: f64| at_rate(&scenario, rate).unwrap().workload.duration.unwrap().as_secs_f64();
+        assert_eq!([seconds(5.0), seconds(10.0), seconds(20.0)], [200.0, 100.0, 100.0]);
+        let why = rate(&with_duration("40s")).unwrap_err().to_string();
+        assert!(why.contains("400 starts") && why.contains("--duration"), "{why}");
+    }
+}
