@@ -11,6 +11,7 @@ pub mod recorder;
 pub mod server;
 pub mod summary;
 pub mod timeline;
+mod totals;
 
 #[cfg(test)]
 pub(crate) mod fixture;
