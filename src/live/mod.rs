@@ -26,4 +26,5 @@ pub mod summary;
 pub mod text;
 pub mod timeline;
 pub mod tokenizer;
+mod totals;
 mod watchers;

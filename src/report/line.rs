@@ -75,6 +75,7 @@ impl Line {
     }
 
     /// So many fields without a value.
+    #[cfg(feature = "live")]
     pub(super) fn blank(&mut self, fields: usize) {
         self.line.resize(self.line.len() + fields, b',');
     }

@@ -68,7 +68,7 @@ fn table(
 mod tests {
     use super::*;
     use crate::live::record::LiveSink;
-    use crate::report::live::{LiveRows, fixture};
+    use crate::report::live::{ExportHead, LiveWriter, fixture};
     use std::fs;
 
     #[test]
@@ -76,10 +76,12 @@ mod tests {
         let place = tempfile::tempdir().unwrap();
         let dir = RunDir::create(place.path()).unwrap();
         let records = fixture::records(400, 2);
-        let mut rows = LiveRows::create(&dir, 0, "live", 42).unwrap();
-        records.iter().for_each(|record| rows.request(record).unwrap());
-        rows.finish().unwrap();
+        let head = ExportHead { aiperf: false, ..fixture::head() };
+        let mut writer = LiveWriter::create(&dir, 0, &head).unwrap();
+        assert!(!writer.wants_gaps());
+        records.iter().for_each(|record| writer.request(record).unwrap());
         let output = fixture::output("live", &records);
+        writer.finish(&output).unwrap();
         let summary = fixture::summary(vec![output.run.clone()]);
         write(&dir, &summary, &[output]).unwrap();
         let text = |name: &str| fs::read_to_string(dir.path(name)).unwrap();

@@ -5,6 +5,7 @@ use crate::live::record::{Failure, LiveRecord};
 use crate::live::recorder::{LiveOutput, LiveRecorder, RunFacts};
 use crate::live::server::{GaugeSample, ServerMetrics, ServerSource};
 use crate::live::summary::{LiveRun, LiveSummary, LiveTarget};
+use crate::report::live::ExportHead;
 use crate::scenario::Draft;
 use crate::units::Nanos;
 
@@ -49,7 +50,8 @@ pub fn output(label: &str, records: &[LiveRecord]) -> LiveOutput {
     let mut recorder = LiveRecorder::new(endpoints.unwrap_or(1), None);
     for record in records {
         recorder.ended(record);
-        record.gaps.iter().flatten().for_each(|gap| recorder.gap(*gap));
+        let gaps = record.gaps.iter().flatten().filter(|_| !record.warm_up);
+        gaps.for_each(|gap| recorder.gap(*gap));
     }
     recorder.finish(RunFacts {
         router: label.into(),
@@ -106,5 +108,22 @@ pub fn target() -> LiveTarget {
         endpoint_type: "chat".into(),
         streaming: true,
         tokenizer: "builtin".into(),
+    }
+}
+
+/// All exports wanted.
+pub fn head() -> ExportHead {
+    ExportHead {
+        folder: String::new(),
+        router: "live".into(),
+        seed: 42,
+        target: target(),
+        start_unix_ns: 1_795_359_181_000_000_000,
+        request_rate: None,
+        burstiness: 1.0,
+        concurrency: Some(8),
+        aiperf: true,
+        vllm: true,
+        detailed: false,
     }
 }

@@ -1,12 +1,18 @@
 //! What a live run leaves behind: its files, plots, table, and exports in other tools' formats.
 
+mod aiperf;
+mod aiperf_metrics;
+mod aiperf_record;
+mod civil;
+pub mod export;
 pub mod files;
 mod plots;
 mod rows;
 pub mod table;
+mod vllm;
 
+pub use export::{ExportHead, LiveWriter};
 pub use files::write;
-pub use rows::LiveRows;
 
 /// Files a live run may write.
 pub const RESULTS: &[&str] = &[

@@ -54,7 +54,7 @@ pub(super) fn timeline_header() -> String {
 }
 
 /// The rows of `requests.csv` of one run, written as its requests end.
-pub struct LiveRows {
+pub(super) struct LiveRows {
     line: Line,
     out: ResultFile,
 }
@@ -64,7 +64,7 @@ impl LiveRows {
     ///
     /// # Errors
     /// Where the file cannot be created.
-    pub fn create(dir: &RunDir, place: usize, router: &str, seed: u64) -> Result<LiveRows> {
+    pub(super) fn create(dir: &RunDir, place: usize, router: &str, seed: u64) -> Result<LiveRows> {
         let out = dir.writer(&share(REQUESTS, place))?;
         Ok(LiveRows { line: Line::new(router, seed), out })
     }
@@ -73,7 +73,7 @@ impl LiveRows {
     ///
     /// # Errors
     /// Where the rest cannot be written.
-    pub fn finish(self) -> Result<()> {
+    pub(super) fn finish(self) -> Result<()> {
         self.out.commit()
     }
 }

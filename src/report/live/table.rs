@@ -179,16 +179,16 @@ mod tests {
         let expected = "
 diverse, 380 requests, poisson arrivals 50/s, 2 endpoints, mock, chat, tokenizer builtin
 
-                             live
-requests sent                 380
-  completed                   350
-  failed                       20
-  cancelled                    10
-  (warm-up, not measured)      20
-requests/s                   12.2
+                              live
+requests sent                  380
+  completed                    350
+  failed                        20
+  cancelled                     10
+  (warm-up, not measured)       20
+requests/s                    12.2
 ";
         assert!(text.starts_with(expected.trim_start()), "{text}");
-        assert!(text.contains("\n  by server                   110\n"), "{text}");
+        assert!(text.contains("\n  by server                    110\n"), "{text}");
         assert!(text.contains("\nfailed: connect 10, http-503 10\n"), "{text}");
         assert!(text.contains("\nwarning: the server counts 10 % more"), "{text}");
         assert!(!text.contains("unknown") && !text.contains("goodput"), "{text}");
