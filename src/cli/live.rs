@@ -15,7 +15,7 @@ use kvroute::live::progress::Progress;
 use kvroute::live::recorder::LiveOutput;
 use kvroute::live::run::{self, Job, Texts};
 use kvroute::live::summary::LiveSummary;
-use kvroute::report::live::{self as report, LiveRows};
+use kvroute::report::live::{self as report, ExportHead, LiveWriter};
 use kvroute::report::run_dir::RunDir;
 use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
@@ -285,14 +285,17 @@ impl LiveArgs {
         control: &Control,
     ) -> Result<LiveOutput> {
         let job = Job::new(scenario, scenario.seed, "live", options, texts)?;
-        let mut rows = LiveRows::create(dir, 0, "live", scenario.seed)?;
+        let head = ExportHead::new(scenario, plan::target(options, texts), "live", scenario.seed);
+        let aiperf = self.format.contains(&Format::Aiperf);
+        let vllm = self.format.contains(&Format::Vllm);
+        let mut writer = LiveWriter::create(dir, 0, &ExportHead { aiperf, vllm, ..head })?;
         let progress = Progress::new(options.targets.len());
         let total = Some(requests).filter(|requests| *requests > 0);
         let ui = Ui::choose(self.ui, self.quiet);
         let output = live_view::with_view(ui, total, &progress, || {
-            run::run(job, &mut [&mut rows], &progress, control)
+            run::run(job, &mut [&mut writer], &progress, control)
         })?;
-        rows.finish()?;
+        writer.finish(&output)?;
         Ok(output)
     }
 }

@@ -235,6 +235,11 @@ impl LiveRecord {
 
 /// Takes records as requests end, in that order.
 pub trait LiveSink: Send {
+    /// The run begins: its time 0 is `unix_ns` nanoseconds since 1970 by the wall clock.
+    fn started(&mut self, unix_ns: u64) {
+        let _ = unix_ns;
+    }
+
     /// A request ended.
     ///
     /// # Errors

@@ -199,6 +199,8 @@ impl<'a> Run<'a> {
     async fn drive(&mut self, sinks: &mut [&mut dyn LiveSink], control: &Control) -> Result<()> {
         let mut timer = Timer::new().map_err(|why| Error::Run(format!("no timer: {why}")))?;
         let mut tick = tokio::time::interval(TICK);
+        let unix_ns = self.clock.start_unix_ns();
+        sinks.iter_mut().for_each(|sink| sink.started(unix_ns));
         loop {
             let next = self.send_due().await?;
             if next.is_none() && self.prompts.is_empty() {

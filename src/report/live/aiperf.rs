@@ -28,7 +28,7 @@ const CSV: &str = "profile_export_aiperf.csv";
 /// The export in the making.
 pub(super) struct Aiperf {
     dir: RunDir,
-    head: ExportHead,
+    pub(super) head: ExportHead,
     records: ResultFile,
     tallies: Tallies,
     /// Errors and how often each occurred.
@@ -131,7 +131,7 @@ impl Aiperf {
         let (target, requests) = (&self.head.target, run.requests.arrived.max(1));
         let load = match (self.head.request_rate, self.head.concurrency) {
             (Some(rate), concurrency) => json!({
-                "name": "profiling", "type": "poisson", "rate": rate, "requests": requests,
+                "name": "profiling", "type": self.head.spacing, "rate": rate, "requests": requests,
                 "concurrency": concurrency,
             }),
             (None, concurrency) => json!({

@@ -9,6 +9,7 @@ use crate::live::record::{LiveRecord, LiveSink};
 use crate::live::recorder::LiveOutput;
 use crate::live::summary::LiveTarget;
 use crate::report::run_dir::RunDir;
+use crate::scenario::{ArrivalSpec, Scenario};
 
 /// What exports say of a run besides its records, and which are wanted.
 #[derive(Clone, Debug)]
@@ -22,8 +23,11 @@ pub struct ExportHead {
     pub seed: u64,
     /// Where the load went.
     pub target: LiveTarget,
-    /// Wall clock at the start of the run, which records count from; ns since 1970.
+    /// Wall clock at the start of the run, which records count from; ns since 1970. 0 until it has
+    /// started.
     pub start_unix_ns: u64,
+    /// How requests are spaced where there is a rate: `poisson`, `constant` or `gamma`.
+    pub spacing: &'static str,
     /// Requests per second asked for; `None` where the load is not given as a rate.
     pub request_rate: Option<f64>,
     /// Burstiness of arrivals as vLLM means it: 1 is Poisson.
@@ -36,6 +40,37 @@ pub struct ExportHead {
     pub vllm: bool,
     /// In vLLM's file also the lists of every request; they are kept in memory until the end.
     pub detailed: bool,
+}
+
+impl ExportHead {
+    /// For the run of `router` with `seed` that `scenario` describes; no export is asked for yet.
+    pub fn new(scenario: &Scenario, target: LiveTarget, router: &str, seed: u64) -> ExportHead {
+        let arrival = scenario.workload.arrival.as_ref();
+        let (spacing, request_rate, burstiness) = match arrival {
+            Some(ArrivalSpec::Constant { rate }) => ("constant", Some(*rate), f64::INFINITY),
+            Some(ArrivalSpec::Gamma { rate, burstiness }) => ("gamma", Some(*rate), *burstiness),
+            Some(ArrivalSpec::Poisson { rate }) => ("poisson", Some(*rate), 1.0),
+            _ => ("poisson", None, 1.0),
+        };
+        let concurrency = match arrival {
+            Some(ArrivalSpec::Closed { concurrency, .. }) => Some(u64::from(*concurrency)),
+            _ => None,
+        };
+        ExportHead {
+            folder: String::new(),
+            router: router.into(),
+            seed,
+            target,
+            start_unix_ns: 0,
+            spacing,
+            request_rate,
+            burstiness,
+            concurrency,
+            aiperf: false,
+            vllm: false,
+            detailed: false,
+        }
+    }
 }
 
 /// Writes a run's records as its requests end.
@@ -75,6 +110,15 @@ impl LiveWriter {
 }
 
 impl LiveSink for LiveWriter {
+    fn started(&mut self, unix_ns: u64) {
+        if let Some(export) = &mut self.aiperf {
+            export.head.start_unix_ns = unix_ns;
+        }
+        if let Some(export) = &mut self.vllm {
+            export.head.start_unix_ns = unix_ns;
+        }
+    }
+
     fn request(&mut self, record: &LiveRecord) -> Result<()> {
         self.rows.request(record)?;
         self.aiperf.as_mut().map_or(Ok(()), |export| export.request(record))?;

@@ -119,6 +119,7 @@ pub fn head() -> ExportHead {
         seed: 42,
         target: target(),
         start_unix_ns: 1_795_359_181_000_000_000,
+        spacing: "poisson",
         request_rate: None,
         burstiness: 1.0,
         concurrency: Some(8),

@@ -21,7 +21,7 @@ const FILE: &str = "vllm.json";
 /// The export in the making.
 pub(super) struct Vllm {
     dir: RunDir,
-    head: ExportHead,
+    pub(super) head: ExportHead,
     /// Output tokens received in each second of the run, spread evenly between a request's first and
     /// last token.
     per_second: Vec<f64>,
