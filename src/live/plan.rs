@@ -42,14 +42,17 @@ impl<'a> Job<'a> {
     }
 }
 
+/// Connections opened beforehand where nothing says how many will be needed.
+const SPARE: usize = 16;
+
 /// Connections that the first instant needs: those of a closed loop's slots or of a burst. An open loop
-/// opens them as it goes; one for each endpoint shows that it is there.
+/// opens them as it goes, and begins with a few.
 fn warm_connections(scenario: &Scenario, endpoints: usize) -> usize {
     let together = match scenario.workload.arrival {
         Some(ArrivalSpec::Closed { concurrency, .. }) => concurrency as usize,
         Some(ArrivalSpec::Sessions { sessions, .. }) => sessions as usize,
         Some(ArrivalSpec::Burst { size, .. }) => size as usize,
-        _ => 0,
+        _ => SPARE,
     };
     let requests = scenario.workload.requests.unwrap_or(u64::MAX);
     together.min(usize::try_from(requests).unwrap_or(usize::MAX)).max(endpoints)

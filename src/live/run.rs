@@ -38,7 +38,7 @@ use tokio::sync::{mpsc, watch};
 /// A connection that takes longer to open is refused.
 const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How often the run looks whether it shall stop.
-const TICK: Duration = Duration::from_millis(20);
+const TICK: Duration = Duration::from_millis(50);
 /// Requests dealt out before those in flight get their turn.
 const BATCH: u32 = 32;
 
@@ -303,7 +303,7 @@ impl<'a> Run<'a> {
             self.conversations.forget(record.session);
             self.client.session_over(record.session);
         } else if record.outcome == Outcome::Completed {
-            let tokens = record.output_tokens;
+            let tokens = self.history_tokens(&record, &answer);
             self.conversations.answered(record.session, record.id, &answer.text, tokens);
             self.expected.answered(&prompt, answer_segment(record.id, tokens));
         }
@@ -326,6 +326,16 @@ impl<'a> Run<'a> {
                 counted + answer.reasoning_chunks
             }
         }
+    }
+
+    /// How long an answer is when a later turn contains it. The server tokenises its text anew, and that
+    /// need not give the tokens it was made of; with the model's tokenizer we know, else its own count is
+    /// the best guess.
+    fn history_tokens(&self, record: &LiveRecord, answer: &Answer) -> u32 {
+        if self.options.tokenizer.is_some() {
+            return self.texts.tokenizer.count(&answer.text) as u32;
+        }
+        record.output_tokens
     }
 
     /// From time to time: shall it stop, and has what is in flight had its time?
