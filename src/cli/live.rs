@@ -9,6 +9,7 @@ use kvroute::compare;
 use kvroute::error::{Error, Result};
 use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
+use kvroute::live::dispatch::InTurn;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::progress::Progress;
@@ -284,7 +285,14 @@ impl LiveArgs {
         dir: &RunDir,
         control: &Control,
     ) -> Result<LiveOutput> {
-        let job = Job::new(scenario, scenario.seed, "live", options, texts)?;
+        let job = Job::new(
+            scenario,
+            scenario.seed,
+            "live",
+            options,
+            texts,
+            Box::new(InTurn::new(options.targets.len())),
+        )?;
         let head = ExportHead::new(scenario, plan::target(options, texts), "live", scenario.seed);
         let aiperf = self.format.contains(&Format::Aiperf);
         let vllm = self.format.contains(&Format::Vllm);

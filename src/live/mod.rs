@@ -10,6 +10,7 @@ pub mod body;
 pub mod client;
 pub mod clock;
 pub mod conversation;
+pub mod dispatch;
 pub mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;

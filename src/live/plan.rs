@@ -3,6 +3,7 @@
 use super::client::{Client, Target};
 use super::clock::Clock;
 use super::conversation::has_system_prompt;
+use super::dispatch::Dispatch;
 use super::options::LiveOptions;
 use super::recorder::LiveRecorder;
 use super::run::{self, Job, Texts};
@@ -24,12 +25,14 @@ impl<'a> Job<'a> {
         label: &str,
         options: &'a LiveOptions,
         texts: &'a Texts,
+        dispatch: Box<dyn Dispatch>,
     ) -> Result<Job<'a>> {
         let slo = scenario.slo.as_deref().map(Slo::parse).transpose()?;
         Ok(Job {
             source: compare::open_workload(scenario, seed)?,
             options,
             texts,
+            dispatch,
             recorder: LiveRecorder::new(options.targets.len(), slo),
             window: setup::window(scenario)?,
             duration: scenario.workload.duration,

@@ -104,6 +104,9 @@ pub struct LiveRecord {
     pub planned_output_tokens: u32,
     /// Prompt tokens that one infinite cache would have held, given what was sent before.
     pub expected_hit_tokens: u32,
+    /// Prompt tokens that the router believed cached where it sent the request; `None` where it keeps no
+    /// index or is not ours.
+    pub predicted_hit_tokens: Option<u32>,
     /// When it should have been sent.
     pub scheduled: Nanos,
     /// Just before its first byte went to the socket; `None` where there was no connection.
@@ -160,6 +163,7 @@ impl LiveRecord {
             planned_prompt_tokens: request.prompt_tokens,
             planned_output_tokens: request.output_tokens,
             expected_hit_tokens: 0,
+            predicted_hit_tokens: None,
             scheduled: request.arrival,
             sent: None,
             first_byte: None,

@@ -11,6 +11,7 @@ use super::client::answer::Answer;
 use super::client::{Behaviour, Call, Client, Limits, Trust};
 use super::clock::{Clock, Timer};
 use super::conversation::{Conversations, Prompt, answer_segment};
+use super::dispatch::Dispatch;
 use super::expected::Expected;
 use super::machine;
 use super::options::LiveOptions;
@@ -50,6 +51,8 @@ pub struct Job<'a> {
     pub options: &'a LiveOptions,
     /// Makes their text.
     pub texts: &'a Texts,
+    /// Which endpoint each goes to.
+    pub dispatch: Box<dyn Dispatch>,
     /// What is measured.
     pub recorder: LiveRecorder,
     /// Not measured at the beginning.
@@ -129,6 +132,7 @@ struct Run<'a> {
     source: Box<dyn Source>,
     options: &'a LiveOptions,
     texts: &'a Texts,
+    dispatch: Box<dyn Dispatch>,
     recorder: LiveRecorder,
     window: Window,
     duration: Option<Nanos>,
@@ -143,7 +147,8 @@ struct Run<'a> {
     ended: mpsc::UnboundedReceiver<Done>,
     end: mpsc::UnboundedSender<Done>,
     cancel: watch::Sender<bool>,
-    sent: u64,
+    first_tokens: mpsc::UnboundedReceiver<RequestId>,
+    first_token: mpsc::UnboundedSender<RequestId>,
     /// Segments of the prompts in flight.
     prompts: FxHashMap<RequestId, Vec<Segment>>,
     /// When requests in flight are given up, once the run was ended early.
@@ -157,17 +162,20 @@ impl<'a> Run<'a> {
         let options = job.options;
         let clock = Clock::start();
         machine::raise_file_limit();
+        machine::raise_priority();
         let client = Arc::new(client(options, &clock).await?);
         client.warm(job.warm_connections.max(1)).await?;
         let watchers =
             Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
         let (end, ended) = mpsc::unbounded_channel();
+        let (first_token, first_tokens) = mpsc::unbounded_channel();
         // Time 0 of the run is when everything is ready.
         clock.restart();
         Ok(Run {
             source: job.source,
             options,
             texts: job.texts,
+            dispatch: job.dispatch,
             recorder: job.recorder,
             window: job.window,
             duration: job.duration,
@@ -187,7 +195,8 @@ impl<'a> Run<'a> {
             ended,
             end,
             cancel: watch::Sender::new(false),
-            sent: 0,
+            first_tokens,
+            first_token,
             prompts: FxHashMap::default(),
             deadline: None,
             cpu_before: machine::cpu_seconds(),
@@ -231,7 +240,7 @@ impl<'a> Run<'a> {
             match self.source.next_arrival()? {
                 Some(at) if at <= self.clock.now() => {
                     let request = self.source.take()?;
-                    self.send(&request);
+                    self.send(&request)?;
                 }
                 next => return Ok(next),
             }
@@ -242,18 +251,22 @@ impl<'a> Run<'a> {
         }
     }
 
-    fn send(&mut self, request: &Request) {
+    fn send(&mut self, request: &Request) -> Result<()> {
         let prompt = self.conversations.prompt(request);
         self.window.arrive(request.arrival);
         let mut record = LiveRecord::new(request);
         record.warm_up = !self.window.is_open();
         record.planned_prompt_tokens = prompt.tokens;
         record.expected_hit_tokens = self.expected.sent(&prompt);
-        let target = (self.sent % self.client.targets() as u64) as usize;
+        self.hear_first_tokens();
+        let choice = self.dispatch.choose(request, &prompt, self.clock.now())?;
+        let target = choice.endpoint;
         record.endpoint = target as u32;
-        self.sent += 1;
+        record.predicted_hit_tokens = choice.predicted_tokens;
+        let news = self.dispatch.wants_first_tokens().then(|| self.first_token.clone());
         let call = Call {
             target,
+            first_token: news.map(|news| (request.id, news)),
             session: request.session,
             headers: self.headers(request),
             body: self.body(&prompt, request.output_tokens),
@@ -276,6 +289,14 @@ impl<'a> Run<'a> {
             // The receiver lives as long as any request does.
             drop(end.send(attempt.run(call, record).await));
         });
+        Ok(())
+    }
+
+    /// Tells the router of first tokens that have come.
+    fn hear_first_tokens(&mut self) {
+        while let Ok(id) = self.first_tokens.try_recv() {
+            self.dispatch.first_token(id);
+        }
     }
 
     fn body(&self, prompt: &Prompt, output_tokens: u32) -> Bytes {
@@ -297,6 +318,8 @@ impl<'a> Run<'a> {
         let Done { mut record, answer, kernel } = done;
         self.facts.kernel_timestamps |= kernel;
         record.output_tokens = self.output_tokens(&record, &answer);
+        self.hear_first_tokens();
+        self.dispatch.ended(record.id);
         self.source.on_complete(record.id, record.ended);
         let prompt = self.prompts.remove(&record.id).unwrap_or_default();
         if self.source.is_over(record.id) {

@@ -103,6 +103,11 @@ pub struct LiveCache {
     pub expected_hit_tokens: u64,
     /// `expected_hit_tokens` over our own count of prompt tokens.
     pub expected_hit_rate: f64,
+    /// What our own router believed cached where it sent requests; `None` where it keeps no index, or the
+    /// server routes.
+    pub predicted_hit_tokens: Option<u64>,
+    /// `predicted_hit_tokens / prompt_tokens`.
+    pub predicted_hit_rate: Option<f64>,
     /// Hit rate by the servers' counters over the run; `None` where they are not known.
     pub server_hit_rate: Option<f64>,
 }

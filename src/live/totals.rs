@@ -37,6 +37,8 @@ pub(super) struct Totals {
     pub(super) reasoning: u64,
     pub(super) hits: u64,
     pub(super) expected_hits: u64,
+    /// What our router believed, where it believed anything.
+    pub(super) predicted_hits: Option<u64>,
 }
 
 impl Latencies {
@@ -64,6 +66,9 @@ impl Totals {
         self.reasoning += u64::from(reasoning);
         self.hits += u64::from(record.hit_tokens().unwrap_or(0));
         self.expected_hits += u64::from(record.expected_hit_tokens);
+        if let Some(predicted) = record.predicted_hit_tokens {
+            *self.predicted_hits.get_or_insert(0) += u64::from(predicted);
+        }
     }
 
     pub(super) fn cache(&self, tells_hits: bool, server: Option<&ServerMetrics>) -> LiveCache {
@@ -74,6 +79,10 @@ impl Totals {
             hit_rate: tells_hits.then(|| ratio(self.hits as f64, self.prompt as f64)),
             expected_hit_tokens: self.expected_hits,
             expected_hit_rate: ratio(self.expected_hits as f64, self.planned_prompt as f64),
+            predicted_hit_tokens: self.predicted_hits,
+            predicted_hit_rate: self
+                .predicted_hits
+                .map(|hits| ratio(hits as f64, self.prompt as f64)),
             server_hit_rate: counters
                 .filter(|(_, queries)| *queries > 0.0)
                 .map(|(hits, queries)| hits / queries),

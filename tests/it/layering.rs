@@ -29,7 +29,7 @@ const LAYERS: &[(&str, &[&str])] = &[
     ("calibrate", &["sim"]),
     ("search", &["compare", "metrics", "scenario", "sim"]),
     ("claims", &["compare", "scenario", "search", "sim"]),
-    ("live", &["metrics", "scenario", "sim", "workload"]),
+    ("live", &["compare", "metrics", "router", "scenario", "sim", "workload"]),
     ("report", &["calibrate", "claims", "live", "metrics", "scenario", "search", "sim", "sweep"]),
 ];
 

@@ -4,6 +4,7 @@
 //! then never reads from the socket again before the last chunk was taken, so the socket's stamps
 //! are those of the chunk in hand.
 
+use super::Call;
 use super::answer::{Answer, Arrival, Fault, head};
 use super::socket::{Seen, StampedSocket, Stamps};
 use super::sse::SseParser;
@@ -151,7 +152,7 @@ impl Connection {
     pub async fn exchange(
         &mut self,
         request: Request<Full<Bytes>>,
-        limits: Limits,
+        call: &Call,
         exchange: &mut Exchange,
     ) -> Result<(), Fault> {
         self.stamps.begin();
@@ -171,9 +172,9 @@ impl Connection {
             kind.as_bytes().to_ascii_lowercase().starts_with(b"text/event-stream")
         });
         if streamed {
-            return self.stream(response, limits, exchange).await;
+            return self.stream(response, call, exchange).await;
         }
-        self.stamps.first_token();
+        let _ = self.stamps.first_token();
         let body = self.collect(response, MAX_BODY, exchange).await?;
         let arrival = self.stamps.seen().arrival;
         exchange.answer.whole(&body, arrival)?;
@@ -183,9 +184,10 @@ impl Connection {
     async fn stream(
         &mut self,
         response: Response<Incoming>,
-        limits: Limits,
+        call: &Call,
         exchange: &mut Exchange,
     ) -> Result<(), Fault> {
+        let limits = call.limits;
         let mut body = response.into_body();
         let mut parser = SseParser::default();
         while let Some(frame) = self.driver.along(body.frame()).await {
@@ -195,8 +197,12 @@ impl Connection {
             exchange.bytes_received += data.len() as u64;
             let answer = &mut exchange.answer;
             parser.push(&data, &mut |event| answer.event(event, arrival))?;
-            if answer.first_token.is_some() {
-                self.stamps.first_token();
+            if answer.first_token.is_some()
+                && self.stamps.first_token()
+                && let Some((id, news)) = &call.first_token
+            {
+                // Nobody listens any more: the run is over.
+                let _ = news.send(*id);
             }
             if answer.chunks > limits.chunks || exchange.bytes_received > limits.bytes {
                 let words = format!("no end after {} chunks", answer.chunks);

@@ -16,6 +16,7 @@ pub use target::{Target, Trust};
 use crate::error::{self, Error};
 use crate::live::clock::Clock;
 use crate::live::record::Failure;
+use crate::request::RequestId;
 use crate::units::Nanos;
 use answer::Fault;
 use bytes::Bytes;
@@ -29,7 +30,7 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
 
 /// Which connection a request takes.
@@ -80,6 +81,8 @@ struct Place {
 pub struct Call {
     /// Which endpoint, from 0.
     pub target: usize,
+    /// Who wants to know of the first token.
+    pub first_token: Option<(RequestId, mpsc::UnboundedSender<RequestId>)>,
     /// Session it belongs to.
     pub session: u64,
     /// Headers besides those of every request.
@@ -197,7 +200,7 @@ impl Client {
             let stamps = connection.stamps();
             let end = tokio::select! {
                 biased;
-                done = connection.exchange(request, call.limits, &mut exchange) => match done {
+                done = connection.exchange(request, call, &mut exchange) => match done {
                     Ok(()) => End::Complete,
                     Err(fault) => End::Failed(fault),
                 },

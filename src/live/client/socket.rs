@@ -62,9 +62,10 @@ impl Stamps {
         }
     }
 
-    /// The first token has been read: from now on bytes are read as they come.
-    pub fn first_token(&self) {
-        self.fine.store(false, Relaxed);
+    /// The first token has been read: from now on bytes are read as they come. False where that was
+    /// known.
+    pub fn first_token(&self) -> bool {
+        self.fine.swap(false, Relaxed)
     }
 
     /// What was seen so far.
