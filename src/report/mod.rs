@@ -11,6 +11,7 @@ mod format;
 mod line;
 #[cfg(feature = "live")]
 pub mod live;
+mod paired;
 pub mod plot;
 pub mod run_dir;
 pub mod run_files;

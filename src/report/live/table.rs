@@ -3,86 +3,75 @@
 
 use crate::live::summary::{LiveRun, LiveSummary};
 use crate::metrics::summary::Distribution;
-use crate::report::format::{describe_load, number, plural, short};
-use crate::report::table::{Column, WIDTH, join, pad, wrap};
+use crate::report::format::{describe_load, number, plural};
+use crate::report::paired::{self, Group, Kind, Labelled, groups, row, wrap};
 use std::fmt::Write;
 
-/// A row: its name, and what a run has there; left out where no run has it.
-struct Row {
-    name: &'static str,
-    value: fn(&LiveRun) -> Option<String>,
-}
+type Row = paired::Row<LiveRun>;
 
-const fn row(name: &'static str, value: fn(&LiveRun) -> Option<String>) -> Row {
-    Row { name, value }
+impl Labelled for LiveRun {
+    fn label(&self) -> &str {
+        &self.label
+    }
 }
 
 const ROWS: &[Row] = &[
-    row("requests sent", |run| Some(count(run.requests.arrived))),
-    row("  completed", |run| Some(count(run.requests.completed))),
-    row("  failed", |run| happened(run.requests.failed)),
-    row("  cancelled", |run| happened(run.requests.cancelled)),
-    row("  (warm-up, not measured)", |run| happened(run.warm_up_requests)),
-    row("requests/s", |run| Some(short(run.request_throughput.avg))),
-    row("output tok/s", |run| Some(short(run.output_token_throughput.avg))),
-    row("goodput (req/s)", |run| run.goodput.as_ref().map(|rate| short(rate.avg))),
-    row("TTFT p50 (ms)", |run| at(&run.time_to_first_token, |ttft| ttft.p50)),
-    row("TTFT p90 (ms)", |run| at(&run.time_to_first_token, |ttft| ttft.p90)),
-    row("TTFT p99 (ms)", |run| at(&run.time_to_first_token, |ttft| ttft.p99)),
-    row("  scheduled p50", |run| at(&run.scheduled_time_to_first_token, |ttft| ttft.p50)),
-    row("  scheduled p99", |run| at(&run.scheduled_time_to_first_token, |ttft| ttft.p99)),
-    row("first output p50 (ms)", |run| at(run.time_to_first_output_token.as_ref()?, |t| t.p50)),
-    row("ITL p50 (ms)", |run| at(&run.inter_token_latency, |itl| itl.p50)),
-    row("ITL p99 (ms)", |run| at(&run.inter_token_latency, |itl| itl.p99)),
-    row("TPOT p50 (ms)", |run| at(&run.time_per_output_token, |tpot| tpot.p50)),
-    row("E2E p50 (ms)", |run| at(&run.request_latency, |e2e| e2e.p50)),
-    row("E2E p99 (ms)", |run| at(&run.request_latency, |e2e| e2e.p99)),
-    row("hit rate", hit_rate),
-    row("  expected", |run| completed(run, percent(run.prefix_cache.expected_hit_rate))),
-    row("  by server counters", |run| run.prefix_cache.server_hit_rate.map(percent)),
-    row("prompt tokens", |run| completed(run, short(run.lengths.planned_prompt_avg))),
-    row("  by server", |run| run.lengths.server_prompt_avg.map(short)),
-    row("output tokens", |run| completed(run, short(run.lengths.output_avg))),
-    row("send lag p99 (ms)", |run| at(&run.client.send_lag, |lag| lag.p99)),
-    row("client CPU (ms/req)", |run| Some(number(run.client.cpu_per_request_ms, 3))),
+    row("requests sent", Kind::Count, |run| Some(run.requests.arrived as f64)),
+    row("  completed", Kind::Count, |run| Some(run.requests.completed as f64)),
+    row("  failed", Kind::Count, |run| happened(run.requests.failed)),
+    row("  cancelled", Kind::Count, |run| happened(run.requests.cancelled)),
+    row("  (warm-up, not measured)", Kind::Count, |run| happened(run.warm_up_requests)),
+    row("requests/s", Kind::Quantity, |run| Some(run.request_throughput.avg)),
+    row("output tok/s", Kind::Quantity, |run| Some(run.output_token_throughput.avg)),
+    row("goodput (req/s)", Kind::Quantity, |run| run.goodput.as_ref().map(|rate| rate.avg)),
+    row("TTFT p50 (ms)", Kind::Quantity, |run| at(&run.time_to_first_token, |ttft| ttft.p50)),
+    row("TTFT p90 (ms)", Kind::Quantity, |run| at(&run.time_to_first_token, |ttft| ttft.p90)),
+    row("TTFT p99 (ms)", Kind::Quantity, |run| at(&run.time_to_first_token, |ttft| ttft.p99)),
+    row("  scheduled p50", Kind::Quantity, |run| {
+        at(&run.scheduled_time_to_first_token, |ttft| ttft.p50)
+    }),
+    row("  scheduled p99", Kind::Quantity, |run| {
+        at(&run.scheduled_time_to_first_token, |ttft| ttft.p99)
+    }),
+    row("first output p50 (ms)", Kind::Quantity, |run| {
+        at(run.time_to_first_output_token.as_ref()?, |first| first.p50)
+    }),
+    row("ITL p50 (ms)", Kind::Quantity, |run| at(&run.inter_token_latency, |itl| itl.p50)),
+    row("ITL p99 (ms)", Kind::Quantity, |run| at(&run.inter_token_latency, |itl| itl.p99)),
+    row("TPOT p50 (ms)", Kind::Quantity, |run| at(&run.time_per_output_token, |tpot| tpot.p50)),
+    row("E2E p50 (ms)", Kind::Quantity, |run| at(&run.request_latency, |e2e| e2e.p50)),
+    row("E2E p99 (ms)", Kind::Quantity, |run| at(&run.request_latency, |e2e| e2e.p99)),
+    Row { missing: "unknown", ..row("hit rate", Kind::Share, |run| run.prefix_cache.hit_rate) },
+    row("  expected", Kind::Share, |run| completed(run, run.prefix_cache.expected_hit_rate)),
+    row("  predicted by router", Kind::Share, |run| run.prefix_cache.predicted_hit_rate),
+    row("  by server counters", Kind::Share, |run| run.prefix_cache.server_hit_rate),
+    row("prompt tokens", Kind::Quantity, |run| completed(run, run.lengths.planned_prompt_avg)),
+    row("  by server", Kind::Quantity, |run| run.lengths.server_prompt_avg),
+    row("output tokens", Kind::Quantity, |run| completed(run, run.lengths.output_avg)),
+    row("send lag p99 (ms)", Kind::Quantity, |run| at(&run.client.send_lag, |lag| lag.p99)),
+    row("client CPU (ms/req)", Kind::Quantity, |run| Some(run.client.cpu_per_request_ms)),
 ];
 
-fn count(count: u64) -> String {
-    number(count as f64, 0)
-}
-
 /// Rare events are shown where they happened.
-fn happened(times: u64) -> Option<String> {
-    (times > 0).then(|| count(times))
+fn happened(times: u64) -> Option<f64> {
+    (times > 0).then_some(times as f64)
 }
 
-fn percent(share: f64) -> String {
-    format!("{} %", number(100.0 * share, 1))
-}
-
-fn completed(run: &LiveRun, value: String) -> Option<String> {
+fn completed(run: &LiveRun, value: f64) -> Option<f64> {
     (run.requests.completed > 0).then_some(value)
 }
 
 /// A percentile, where anything was measured.
-fn at(distribution: &Distribution, of: fn(&Distribution) -> f64) -> Option<String> {
-    (distribution.count > 0).then(|| short(of(distribution)))
-}
-
-fn hit_rate(run: &LiveRun) -> Option<String> {
-    completed(run, run.prefix_cache.hit_rate.map_or("unknown".into(), percent))
+fn at(distribution: &Distribution, of: fn(&Distribution) -> f64) -> Option<f64> {
+    (distribution.count > 0).then(|| of(distribution))
 }
 
 /// The table with its header and notes. Plain text, ends with a newline.
 pub fn render(summary: &LiveSummary) -> String {
     let mut text = header(summary);
-    let has = |row: &&Row| summary.runs.iter().any(|run| (row.value)(run).is_some());
-    let rows: Vec<&Row> = ROWS.iter().filter(has).collect();
-    for runs in blocks(&summary.runs, &rows) {
-        text.push('\n');
-        let columns = runs.iter().map(|run| column(run, &rows));
-        join(&mut text, &std::iter::once(labels(&rows)).chain(columns).collect::<Vec<_>>());
-    }
+    let groups = groups(&summary.runs);
+    let rows: Vec<&Row> = ROWS.iter().filter(|row| is_shown(row, &groups)).collect();
+    paired::write(&mut text, &groups, &rows);
     let notes = notes(&summary.runs);
     if !notes.is_empty() {
         text.push('\n');
@@ -91,6 +80,13 @@ pub fn render(summary: &LiveSummary) -> String {
         let _ = writeln!(text, "{note}");
     }
     text
+}
+
+/// Rows that no run has a value for are left out, but for an unknown hit rate.
+fn is_shown(row: &Row, groups: &[Group<'_, LiveRun>]) -> bool {
+    let mut runs = groups.iter().flat_map(|group| &group.runs);
+    let any = runs.clone().any(|run| (row.metric)(run).is_some());
+    any || row.missing != "-" && runs.any(|run| run.requests.completed > 0)
 }
 
 fn header(summary: &LiveSummary) -> String {
@@ -107,34 +103,11 @@ fn header(summary: &LiveSummary) -> String {
         live.model.clone(),
         format!("{}{streaming}", live.endpoint_type),
         format!("tokenizer {}", live.tokenizer),
+        match summary.scenario.seeds {
+            1 => String::new(),
+            runs => format!("{runs} runs each (mean; difference ± 95 % interval)"),
+        },
     ])
-}
-
-fn labels(rows: &[&Row]) -> Column {
-    let names = std::iter::once("").chain(rows.iter().map(|row| row.name));
-    pad(names.map(String::from).collect(), false)
-}
-
-fn column(run: &LiveRun, rows: &[&Row]) -> Column {
-    let values = rows.iter().map(|row| (row.value)(run).unwrap_or_else(|| "-".into()));
-    pad(std::iter::once(run.label.clone()).chain(values).collect(), true)
-}
-
-/// Splits the runs over as many tables as [`WIDTH`] asks for.
-fn blocks<'a>(runs: &'a [LiveRun], rows: &[&Row]) -> Vec<Vec<&'a LiveRun>> {
-    let width = |column: Column| column.first().map_or(0, |cell| cell.chars().count() + 3);
-    let names = width(labels(rows));
-    let (mut blocks, mut used) = (vec![Vec::new()], names);
-    for run in runs {
-        let needs = width(column(run, rows));
-        if used + needs > WIDTH + 3 && used > names {
-            blocks.push(Vec::new());
-            used = names;
-        }
-        used += needs;
-        blocks.last_mut().expect("there is a first block").push(run);
-    }
-    blocks
 }
 
 /// What the table cannot say in numbers, one line each; of several runs each names its own.
@@ -147,8 +120,10 @@ fn notes(runs: &[LiveRun]) -> Vec<String> {
             note("interrupted: what was sent until then is reported".into());
         }
         if !run.failures.is_empty() {
-            let reasons =
-                run.failures.iter().map(|(why, times)| format!("{why} {}", count(*times)));
+            let reasons = run
+                .failures
+                .iter()
+                .map(|(why, times)| format!("{why} {}", number(*times as f64, 0)));
             note(format!("failed: {}", reasons.collect::<Vec<_>>().join(", ")));
         }
         run.client.warnings.iter().for_each(|warning| note(format!("warning: {warning}")));
@@ -214,7 +189,7 @@ requests/s                    12.2
         let text = render(&fixture::summary(runs));
         assert_eq!(text.matches("requests sent").count(), 3, "{text}");
         let numbers = text.lines().take_while(|line| !line.contains("failed:"));
-        assert!(numbers.skip(1).all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(numbers.skip(1).all(|line| line.chars().count() <= paired::WIDTH), "{text}");
     }
 
     #[test]

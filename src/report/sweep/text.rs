@@ -6,7 +6,7 @@ use super::journal::Head;
 use crate::error::Result;
 use crate::report::describe;
 use crate::report::format::{number, short};
-use crate::report::table::{Column, join, pad, signed, wrap};
+use crate::report::paired::{Column, join, pad, signed, wrap};
 use crate::sweep::{Better, Difference, METRICS, Metric, Plan, Table};
 use std::cmp::Ordering;
 use std::fmt::Write;
