@@ -1,24 +1,22 @@
 //! `kvroute live`: a workload against real endpoints.
 
-use super::live_view::{self, Ui};
+use super::live_runs::Runs;
+use super::live_view::Ui;
 use super::machine::Stopwatch;
 use super::progress;
 use super::scenario_args::ScenarioArgs;
 use clap::{Args, ValueEnum};
 use kvroute::compare;
 use kvroute::error::{Error, Result};
+use kvroute::live::arms::Arm;
 use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
-use kvroute::live::dispatch::InTurn;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
-use kvroute::live::progress::Progress;
-use kvroute::live::recorder::LiveOutput;
-use kvroute::live::run::{self, Job, Texts};
+use kvroute::live::run::Texts;
 use kvroute::live::summary::LiveSummary;
-use kvroute::report::live::{self as report, ExportHead, LiveWriter};
+use kvroute::report::live as report;
 use kvroute::report::run_dir::RunDir;
-use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
 use std::path::{Path, PathBuf};
@@ -44,21 +42,38 @@ pub struct LiveArgs {
     #[arg(
         long,
         short,
-        required = true,
+        required_unless_present_any = ["arm", "worker"],
         value_name = "URL",
         visible_alias = "base-url",
         help_heading = "Endpoint"
     )]
-    url: Vec<String>,
+    pub(super) url: Vec<String>,
+    /// A way to route that the server offers: its name and endpoint (repeatable); the arms are compared
+    #[arg(long, value_name = "NAME=URL", conflicts_with_all = ["url", "worker"], help_heading = "Comparison")]
+    pub(super) arm: Vec<String>,
+    /// Endpoint of a worker (repeatable); kvroute itself routes, by each of --router-mode in turn
+    #[arg(long, value_name = "URL", conflicts_with = "url", help_heading = "Comparison")]
+    pub(super) worker: Vec<String>,
+    /// Shell command that switches the router behind the only --url to mode {mode}; each of --router-mode is
+    /// an arm then
+    #[arg(long, value_name = "COMMAND", conflicts_with_all = ["arm", "worker"], help_heading = "Comparison")]
+    pub(super) switch_command: Option<String>,
+    /// Runs of each arm, under seeds SEED, SEED + 1, ... and in balanced order [default: 1]
+    #[arg(long, value_name = "N", conflicts_with = "seeds", help_heading = "Comparison")]
+    runs: Option<u32>,
+    /// How the servers' caches are emptied before each run: vllm, sglang, none, or a URL to POST to
+    #[arg(long, value_name = "HOW", default_value = "none", help_heading = "Comparison")]
+    pub(super) reset_kv_cache: String,
+
     /// Model to ask for [default: the first one the server lists]
     #[arg(long, value_name = "NAME", help_heading = "Endpoint")]
     model: Option<String>,
     /// Which interface
     #[arg(long, value_name = "TYPE", default_value = "chat", help_heading = "Endpoint")]
-    endpoint_type: EndpointType,
+    pub(super) endpoint_type: EndpointType,
     /// Path of the interface, where it is not the standard one
     #[arg(long, value_name = "PATH", help_heading = "Endpoint")]
-    endpoint: Option<String>,
+    pub(super) endpoint: Option<String>,
     /// Ask for whole answers instead of streams; there is no TTFT then
     #[arg(long, help_heading = "Endpoint")]
     no_streaming: bool,
@@ -133,7 +148,7 @@ pub struct LiveArgs {
     out: Option<PathBuf>,
     /// Write other tools' files too
     #[arg(long, value_name = "FORMAT", value_delimiter = ',', help_heading = "Output")]
-    format: Vec<Format>,
+    pub(super) format: Vec<Format>,
     /// Draw no plots
     #[arg(long, help_heading = "Output")]
     no_plots: bool,
@@ -142,10 +157,10 @@ pub struct LiveArgs {
     json: bool,
     /// What to show while it runs [default: live on a terminal, else none]
     #[arg(long, help_heading = "Output")]
-    ui: Option<Ui>,
+    pub(super) ui: Option<Ui>,
     /// Print nothing to stderr but errors
     #[arg(long, help_heading = "Output")]
-    quiet: bool,
+    pub(super) quiet: bool,
 }
 
 impl LiveArgs {
@@ -154,17 +169,20 @@ impl LiveArgs {
         if self.no_plots {
             draft.set("output.plots", Value::Boolean(false))?;
         }
+        if let Some(runs) = self.runs {
+            draft.set("seeds", Value::Integer(runs.into()))?;
+        }
         compare::prepare(draft.finish()?)
     }
 
-    fn options(&self) -> Result<LiveOptions> {
-        let path = self.endpoint.as_deref();
-        let completions = self.endpoint_type.path();
-        let targets: Vec<Target> = self
-            .url
-            .iter()
-            .map(|url| Target::parse(url, completions, path))
-            .collect::<Result<_>>()?;
+    /// Where and how; the endpoints are those of all arms, each once.
+    fn options(&self, arms: &[Arm]) -> Result<LiveOptions> {
+        let mut targets: Vec<Target> = Vec::new();
+        for target in arms.iter().flat_map(|arm| &arm.targets) {
+            if !targets.iter().any(|known| known.url == target.url) {
+                targets.push(target.clone());
+            }
+        }
         let mut options = LiveOptions {
             metrics: self.metrics(&targets)?,
             targets,
@@ -201,7 +219,7 @@ impl LiveArgs {
         self.api_key.clone().or_else(variable).filter(|key| !key.is_empty())
     }
 
-    fn metrics(&self, targets: &[Target]) -> Result<Vec<Target>> {
+    pub(super) fn metrics(&self, targets: &[Target]) -> Result<Vec<Target>> {
         if self.no_server_metrics {
             return Ok(Vec::new());
         }
@@ -246,21 +264,32 @@ fn time(option: &str, text: &str) -> Result<Duration> {
 pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let clock = Stopwatch::start();
     let compare::Prepared { scenario, requests, note } = args.scenario()?;
-    let options = args.options()?;
+    let arms = args.arms(&scenario)?;
+    let options = args.options(&arms)?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
     let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
     note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
 
     let control = Arc::new(Control::default());
     progress::stop_on_ctrl_c(&control)?;
-    let output = args.run(&scenario, requests, &options, &texts, &dir, &control)?;
+    let runs = Runs {
+        args,
+        scenario: &scenario,
+        requests,
+        options: &options,
+        texts: &texts,
+        arms: &arms,
+        dir: &dir,
+        control: &control,
+    };
+    let outputs = runs.all()?;
     let summary = LiveSummary {
         schema_version: "1",
         scenario,
         live: plan::target(&options, &texts),
-        runs: vec![output.run.clone()],
+        runs: outputs.iter().map(|output| output.run.clone()).collect(),
     };
-    report::write(&dir, &summary, &[output])?;
+    report::write(&dir, &summary, &outputs)?;
     let timing = clock.timing(options.threads);
     dir.write("timing.json", &serde_json::to_vec_pretty(&timing)?)?;
     if args.json {
@@ -272,40 +301,6 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
         eprintln!("kvroute: wrote {} in {}", dir.path("").display(), timing.line());
     }
     verdict(&summary, args.max_error_rate)
-}
-
-impl LiveArgs {
-    /// One run; its rows go to `dir`.
-    fn run(
-        &self,
-        scenario: &Scenario,
-        requests: u64,
-        options: &LiveOptions,
-        texts: &Texts,
-        dir: &RunDir,
-        control: &Control,
-    ) -> Result<LiveOutput> {
-        let job = Job::new(
-            scenario,
-            scenario.seed,
-            "live",
-            options,
-            texts,
-            Box::new(InTurn::new(options.targets.len())),
-        )?;
-        let head = ExportHead::new(scenario, plan::target(options, texts), "live", scenario.seed);
-        let aiperf = self.format.contains(&Format::Aiperf);
-        let vllm = self.format.contains(&Format::Vllm);
-        let mut writer = LiveWriter::create(dir, 0, &ExportHead { aiperf, vllm, ..head })?;
-        let progress = Progress::new(options.targets.len());
-        let total = Some(requests).filter(|requests| *requests > 0);
-        let ui = Ui::choose(self.ui, self.quiet);
-        let output = live_view::with_view(ui, total, &progress, || {
-            run::run(job, &mut [&mut writer], &progress, control)
-        })?;
-        writer.finish(&output)?;
-        Ok(output)
-    }
 }
 
 /// Exit code 1 where it was interrupted or too many requests failed.

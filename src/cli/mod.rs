@@ -8,6 +8,8 @@ mod init;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "live")]
+mod live_runs;
+#[cfg(feature = "live")]
 mod live_view;
 mod load_args;
 mod machine;

@@ -5,6 +5,7 @@
 //!
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
+pub mod arms;
 mod attempt;
 pub mod body;
 pub mod client;

@@ -210,6 +210,10 @@ impl<'a> Run<'a> {
         let mut tick = tokio::time::interval(TICK);
         let unix_ns = self.clock.start_unix_ns();
         sinks.iter_mut().for_each(|sink| sink.started(unix_ns));
+        self.facts.interrupted = control.stop.load(Relaxed);
+        if self.facts.interrupted {
+            return Ok(());
+        }
         loop {
             let next = self.send_due().await?;
             if next.is_none() && self.prompts.is_empty() {

@@ -289,17 +289,31 @@ impl Client {
         }
     }
 
-    /// Asks endpoint `target` for `url`'s path by GET, over a connection of its own.
+    /// The page `target`, by GET over a connection of its own.
     ///
     /// # Errors
     /// Why there is no answer.
     pub async fn fetch(&self, target: &Target, addresses: &[SocketAddr]) -> Result<Vec<u8>, Fault> {
+        self.ask(Method::GET, target, addresses).await
+    }
+
+    /// Asks for the page `target`, over a connection of its own.
+    ///
+    /// # Errors
+    /// Why there is no answer.
+    pub async fn ask(
+        &self,
+        method: Method,
+        target: &Target,
+        addresses: &[SocketAddr],
+    ) -> Result<Vec<u8>, Fault> {
         let limit = self.behaviour.connect;
         let work = async {
             let tls = Some(&self.tls);
             let mut connection =
                 Connection::open(target, addresses, tls, &self.clock, limit).await?;
             let mut request = Request::new(Full::default());
+            *request.method_mut() = method;
             *request.uri_mut() = target
                 .path
                 .parse()
