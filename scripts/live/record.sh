@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# Runs `kvroute live` and records it: scripts/live/record.sh FOLDER "QUESTION" "SERVERS" LIVE-ARGS...
+# Writes results/FOLDER/ with the table, command, commit, machine and plots. Run it where the tokenizer's folder lies, so
+# that no path of this machine gets into the results.
+set -euo pipefail
+repo=$(cd "$(dirname "$0")/../.." && pwd)
+folder=$repo/results/$1 question=$2 servers=$3; shift 3
+run=$(mktemp -d)
+trap 'rm -rf "$run"' EXIT
+table=$("$repo/target/release/kvroute" live "$@" --out "$run" --quiet)
+printf '%s\n' "$table"
+mkdir -p "$folder/plots"
+cp "$run"/{summary.json,scenario.toml,workers.csv,timing.json} "$folder/"
+[[ -e $run/server_metrics.csv ]] && cp "$run/server_metrics.csv" "$folder/"
+cp "$run"/plots/*.svg "$folder/plots/"
+cat > "$folder/README.md" <<MD
+# $question
+
+Servers: $servers
+
+\`\`\`
+kvroute live $* --out DIR
+\`\`\`
+
+\`\`\`
+$table
+\`\`\`
+
+- commit: $(git -C "$repo" rev-parse --short HEAD)
+- machine: $(nproc) cores, $(grep -m1 'model name' /proc/cpuinfo | cut -d: -f2 | xargs), $(free -g | awk '/Mem/{print $2}') GiB; servers and client share it
+
+$(cd "$folder" && for plot in plots/*.svg; do echo "![$(basename "$plot" .svg | tr _ ' ')]($plot)"; done)
+MD
+echo "recorded results/$(basename "$folder")"
