@@ -266,8 +266,12 @@ fn broken(why: hyper::Error) -> Fault {
     let mut words = why.to_string();
     if let Some(source) = std::error::Error::source(&why) {
         words = format!("{words}: {source}");
+    let mut malformed = why.is_parse();
     }
-    let malformed = why.is_parse() || words.contains("chunk size");
+        // What is wrong with a chunk comes as an error of the socket; its end is no such thing.
+        malformed |= source.downcast_ref::<io::Error>().is_some_and(|why| {
+            matches!(why.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        });
     Fault::new(if malformed { Failure::Malformed } else { Failure::Reset }, words)
 }
 
