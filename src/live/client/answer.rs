@@ -142,10 +142,11 @@ impl Answer {
         for choice in response.choices {
             self.finished = true;
             let message = choice.message.unwrap_or_default();
-            self.reasoning_chunks += u32::from(message.reasons());
+            let (reasons, calls) = (message.reasons(), message.calls_tools());
             let text = message.content.or(choice.text).unwrap_or_default();
             self.text.push_str(&text);
-            self.chunks += u32::from(!text.is_empty());
+            self.reasoning_chunks += u32::from(reasons);
+            self.chunks += u32::from(reasons || calls || !text.is_empty());
         }
         self.done = self.finished;
         self.last_token = Some(at);
