@@ -1,8 +1,9 @@
 //! The HTTP client: sends one request and tells exactly what came of it.
 //!
 //! Connections are kept per endpoint ([`Reuse`]); there is no limit to their number but the
-//! system's. A kept connection that turns out to be closed before any byte of a response is replaced
-//! once, silently: the server had closed it before our request.
+//! system's. A kept connection that turns out to be closed as soon as a request goes over it is
+//! replaced once, and the reply counts both sends: most likely the server had closed it before it saw
+//! the request. Closed later, the server had the request and lost it, and that is its failure.
 
 pub mod answer;
 mod connection;
@@ -31,6 +32,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::watch;
 use tokio_rustls::TlsConnector;
+
+/// A kept connection that breaks so soon after a request was sent had been closed before: the news
+/// takes one round trip.
+const AT_ONCE: Nanos = Nanos(100_000_000);
 
 /// Which connection a request takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -99,6 +104,8 @@ pub struct Reply {
     pub seen: Seen,
     /// The connection had served a request before.
     pub reused: bool,
+    /// How often it was sent, or should have been where there was no connection: 1, or 2.
+    pub sends: u32,
     /// How it ended.
     pub end: End,
 }
@@ -173,12 +180,13 @@ impl Client {
         Ok(())
     }
 
+        let mut sends = 1;
     /// Sends `call`; gives it up when `cancel` becomes true.
     pub async fn send(&self, call: &Call, mut cancel: watch::Receiver<bool>) -> Reply {
         let place = &self.targets[call.target];
         let mut kept = self.take(place, call.session).await;
         loop {
-            let reused = kept.is_some();
+            let was_kept = kept.is_some();
             let opened = match kept.take() {
                 Some(connection) => Ok(connection),
                 None => tokio::select! {
@@ -188,6 +196,7 @@ impl Client {
                     }
                 },
             };
+            let reused = connection.served > 0;
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(fault) => return Reply::nothing(End::Failed(fault)),
@@ -205,14 +214,20 @@ impl Client {
                 _ = cancel.wait_for(|cancelled| *cancelled) => End::Cancelled,
             };
             let seen = connection.seen();
-            let stale = reused && seen.reads == 0 && is_reset(&end);
-            if stale {
+            let stale = was_kept && seen.reads == 0 && is_reset(&end);
+            if stale && self.at_once(seen) {
+                sends += u32::from(seen.first_write.is_some());
                 continue;
             }
             if matches!(end, End::Complete) || is_status(&end) {
                 self.keep(place, call.session, connection);
             }
-            return Reply { exchange, seen, reused, end };
+    /// Whether a request was sent only now, or not at all.
+    fn at_once(&self, seen: Seen) -> bool {
+        seen.first_write.is_none_or(|sent| self.clock.now().saturating_sub(sent) < AT_ONCE)
+    }
+
+            return Reply { exchange, seen, reused, sends, end };
         }
     }
 
@@ -320,7 +335,8 @@ impl Client {
 impl Reply {
     /// There was no connection.
     fn nothing(end: End) -> Reply {
-        Reply { exchange: Exchange::default(), seen: Seen::default(), reused: false, end }
+        let (exchange, seen) = (Exchange::default(), Seen::default());
+        Reply { exchange, seen, reused: false, sends: 1, end }
     }
 
     /// Arrival of the last byte, or `None` where nothing was read.
