@@ -22,7 +22,7 @@ use answer::Fault;
 use bytes::Bytes;
 use connection::Connection;
 use http_body_util::Full;
-use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request};
 use rustc_hash::FxHashMap;
 use socket::{Seen, Stamps};
@@ -301,7 +301,8 @@ impl Client {
         }
     }
 
-    /// Asks endpoint `target` for `url`'s path by GET, over a connection of its own.
+    /// Asks for `target`'s path by GET, over a connection of its own. Headers that were given for the
+    /// endpoints, and the key among them, go to their hosts only.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -316,9 +317,12 @@ impl Client {
                 .path
                 .parse()
                 .map_err(|why| Fault::new(Failure::Malformed, format!("{}: {why}", target.path)))?;
+            // Those of completions.
+            headers.remove(ACCEPT);
+            headers.remove(CONTENT_TYPE);
             let headers = request.headers_mut();
-            for (name, value) in &self.behaviour.headers {
-                headers.insert(name.clone(), value.clone());
+            if self.targets.iter().any(|place| place.target.host == target.host) {
+                headers.extend(self.behaviour.headers.clone());
             }
             if let Ok(host) = HeaderValue::from_str(&target.authority) {
                 headers.insert(HOST, host);
