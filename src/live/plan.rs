@@ -93,9 +93,9 @@ pub fn first_model(options: &LiveOptions) -> Result<String> {
         let body = client.fetch(&models, &addresses).await;
         body.map_err(|fault| {
             Error::input(format!(
-                "--url {}: cannot ask for its models: {}; is the server running? Name the model with \
-                 --model to go without",
-                target.url, fault.words
+            let (url, words, cure) = (&target.url, &fault.words, fault.cure());
+                "--url {url}: cannot ask for its models (--model names one without asking): {words}; \
+                 {cure}"
             ))
         })
     })?;

@@ -24,6 +24,17 @@ impl Fault {
     pub fn new(failure: Failure, words: impl Into<String>) -> Fault {
         Fault { failure, words: words.into() }
     }
+
+    /// What to do where a server cannot be reached at all.
+    pub fn cure(&self) -> &'static str {
+        match self.failure {
+            Failure::Tls => {
+                "give its certificate with --cacert, trust any with --insecure, or write http:// if it \
+                 has no TLS"
+            }
+            _ => "is the server running?",
+        }
+    }
 }
 
 impl From<TooLong> for Fault {

@@ -159,32 +159,28 @@ impl Client {
     }
 
     /// Opens `count` connections, spread over the endpoints, so that the first requests need not wait for
-    /// theirs.
+    /// theirs; where connections are not pooled, one for each endpoint, which shows that it is there.
     ///
     /// # Errors
     /// The first that cannot be opened.
     pub async fn warm(&self, count: usize) -> error::Result<()> {
-        if self.behaviour.reuse != Reuse::Pooled {
-            return Ok(());
-        }
-        for number in 0..count {
+        let pooled = self.behaviour.reuse == Reuse::Pooled;
+        for number in 0..if pooled { count } else { self.targets.len() } {
             let place = &self.targets[number % self.targets.len()];
             let connection = self.open(place).await.map_err(|fault| {
-                Error::input(format!(
-                    "--url {}: cannot connect: {}; is the server running?",
-                    place.target.url, fault.words
-                ))
+                let (url, cure) = (&place.target.url, fault.cure());
+                Error::input(format!("--url {url}: cannot connect: {}; {cure}", fault.words))
             })?;
             lock(&place.free).push(connection);
         }
         Ok(())
     }
 
-        let mut sends = 1;
     /// Sends `call`; gives it up when `cancel` becomes true.
     pub async fn send(&self, call: &Call, mut cancel: watch::Receiver<bool>) -> Reply {
         let place = &self.targets[call.target];
         let mut kept = self.take(place, call.session).await;
+        let mut sends = 1;
         loop {
             let was_kept = kept.is_some();
             let opened = match kept.take() {
@@ -196,11 +192,11 @@ impl Client {
                     }
                 },
             };
-            let reused = connection.served > 0;
             let mut connection = match opened {
                 Ok(connection) => connection,
                 Err(fault) => return Reply::nothing(End::Failed(fault)),
             };
+            let reused = connection.served > 0;
             let mut exchange = Exchange::default();
             let request = self.request(place, call);
             let stamps = connection.stamps();
@@ -222,13 +218,13 @@ impl Client {
             if matches!(end, End::Complete) || is_status(&end) {
                 self.keep(place, call.session, connection);
             }
+            return Reply { exchange, seen, reused, sends, end };
+        }
+    }
+
     /// Whether a request was sent only now, or not at all.
     fn at_once(&self, seen: Seen) -> bool {
         seen.first_write.is_none_or(|sent| self.clock.now().saturating_sub(sent) < AT_ONCE)
-    }
-
-            return Reply { exchange, seen, reused, sends, end };
-        }
     }
 
     /// Returns when nothing has arrived for the stall limit.
@@ -266,11 +262,11 @@ impl Client {
     /// A kept connection that is still open.
     async fn take(&self, place: &Place, session: u64) -> Option<Connection> {
         loop {
-            let mut connection = match self.behaviour.reuse {
-                Reuse::Pooled => lock(&place.free).pop()?,
-                Reuse::Sticky => lock(&place.by_session).remove(&session)?,
-                Reuse::PerRequest => return None,
+            let own = match self.behaviour.reuse {
+                Reuse::Sticky => lock(&place.by_session).remove(&session),
+                Reuse::Pooled | Reuse::PerRequest => None,
             };
+            let mut connection = own.or_else(|| lock(&place.free).pop())?;
             if connection.is_ready().await {
                 return Some(connection);
             }
@@ -317,13 +313,13 @@ impl Client {
                 .path
                 .parse()
                 .map_err(|why| Fault::new(Failure::Malformed, format!("{}: {why}", target.path)))?;
-            // Those of completions.
-            headers.remove(ACCEPT);
-            headers.remove(CONTENT_TYPE);
             let headers = request.headers_mut();
             if self.targets.iter().any(|place| place.target.host == target.host) {
                 headers.extend(self.behaviour.headers.clone());
             }
+            // Those of completions.
+            headers.remove(ACCEPT);
+            headers.remove(CONTENT_TYPE);
             if let Ok(host) = HeaderValue::from_str(&target.authority) {
                 headers.insert(HOST, host);
             }
