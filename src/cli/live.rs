@@ -12,12 +12,10 @@ use kvroute::live::client::{Reuse, Target};
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::progress::Progress;
-use kvroute::live::recorder::LiveOutput;
 use kvroute::live::run::{self, Job, Texts};
 use kvroute::live::summary::LiveSummary;
 use kvroute::report::live::{self as report, ExportHead, LiveWriter};
 use kvroute::report::run_dir::RunDir;
-use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
 use std::path::{Path, PathBuf};
@@ -215,6 +213,12 @@ impl LiveArgs {
         self.metrics_url.iter().map(|url| Target::page(url, "/metrics")).collect()
     }
 
+    /// Which other tools' files to write.
+    fn formats(&self, head: ExportHead) -> ExportHead {
+        let aiperf = self.format.contains(&Format::Aiperf);
+        ExportHead { aiperf, vllm: self.format.contains(&Format::Vllm), ..head }
+    }
+
     fn out(&self) -> PathBuf {
         let named = Path::new(&self.scenario.workload);
         let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
@@ -247,18 +251,24 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let compare::Prepared { scenario, requests, note } = args.scenario()?;
     let options = args.options()?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
+    let progress = Progress::new(options.targets.len());
+    let job = Job::new(&scenario, scenario.seed, "live", &options, &texts)?;
+    let ready = run::start(job, &progress)?;
     let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
     note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
 
     let control = Arc::new(Control::default());
     progress::stop_on_ctrl_c(&control)?;
-    let output = args.run(&scenario, requests, &options, &texts, &dir, &control)?;
-    let summary = LiveSummary {
-        schema_version: "1",
-        scenario,
-        live: plan::target(&options, &texts),
-        runs: vec![output.run.clone()],
-    };
+    let live = plan::target(&options, &texts);
+    let head = ExportHead::new(&scenario, live.clone(), "live", scenario.seed);
+    let mut writer = LiveWriter::create(&dir, 0, &args.formats(head))?;
+    let total = Some(requests).filter(|requests| *requests > 0);
+    let ui = Ui::choose(args.ui, args.quiet);
+    let output =
+        live_view::with_view(ui, total, &progress, || ready.run(&mut [&mut writer], &control))?;
+    writer.finish(&output)?;
+    let runs = vec![output.run.clone()];
+    let summary = LiveSummary { schema_version: "1", scenario, live, runs };
     report::write(&dir, &summary, &[output])?;
     let timing = clock.timing(options.threads);
     dir.write("timing.json", &serde_json::to_vec_pretty(&timing)?)?;
@@ -271,33 +281,6 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
         eprintln!("kvroute: wrote {} in {}", dir.path("").display(), timing.line());
     }
     verdict(&summary, args.max_error_rate)
-}
-
-impl LiveArgs {
-    /// One run; its rows go to `dir`.
-    fn run(
-        &self,
-        scenario: &Scenario,
-        requests: u64,
-        options: &LiveOptions,
-        texts: &Texts,
-        dir: &RunDir,
-        control: &Control,
-    ) -> Result<LiveOutput> {
-        let job = Job::new(scenario, scenario.seed, "live", options, texts)?;
-        let head = ExportHead::new(scenario, plan::target(options, texts), "live", scenario.seed);
-        let aiperf = self.format.contains(&Format::Aiperf);
-        let vllm = self.format.contains(&Format::Vllm);
-        let mut writer = LiveWriter::create(dir, 0, &ExportHead { aiperf, vllm, ..head })?;
-        let progress = Progress::new(options.targets.len());
-        let total = Some(requests).filter(|requests| *requests > 0);
-        let ui = Ui::choose(self.ui, self.quiet);
-        let output = live_view::with_view(ui, total, &progress, || {
-            run::run(job, &mut [&mut writer], &progress, control)
-        })?;
-        writer.finish(&output)?;
-        Ok(output)
-    }
 }
 
 /// Exit code 1 where it was interrupted or too many requests failed.

@@ -9,6 +9,7 @@ mod attempt;
 pub mod body;
 pub mod client;
 pub mod clock;
+mod connect;
 pub mod conversation;
 pub mod expected;
 #[cfg(test)]
