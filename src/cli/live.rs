@@ -11,11 +11,12 @@ use kvroute::error::{Error, Result};
 use kvroute::live::arms::Arm;
 use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
+use kvroute::live::connect;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::run::Texts;
 use kvroute::live::summary::LiveSummary;
-use kvroute::report::live as report;
+use kvroute::report::live::{self as report, ExportHead};
 use kvroute::report::run_dir::RunDir;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
@@ -234,6 +235,12 @@ impl LiveArgs {
         self.metrics_url.iter().map(|url| Target::page(url, "/metrics")).collect()
     }
 
+    /// Which other tools' files to write.
+    pub(super) fn formats(&self, head: ExportHead) -> ExportHead {
+        let aiperf = self.format.contains(&Format::Aiperf);
+        ExportHead { aiperf, vllm: self.format.contains(&Format::Vllm), ..head }
+    }
+
     fn out(&self) -> PathBuf {
         let named = Path::new(&self.scenario.workload);
         let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
@@ -267,6 +274,7 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let arms = args.arms(&scenario)?;
     let options = args.options(&arms)?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
+    connect::reach(&options)?;
     let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
     note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
 

@@ -1,6 +1,6 @@
 //! The runs of `kvroute live`: every arm as often as asked, in balanced order.
 
-use super::live::{Format, LiveArgs};
+use super::live::LiveArgs;
 use super::live_view::{self, Ui};
 use kvroute::error::{Error, Result};
 use kvroute::live::arms::{self, Arm, Reset};
@@ -58,20 +58,19 @@ impl Runs<'_> {
         let several = self.arms.len() > 1 || self.scenario.seeds > 1;
         let head = ExportHead {
             folder: if several { format!("{}-{}/", arm.label, run + 1) } else { String::new() },
-            aiperf: self.args.format.contains(&Format::Aiperf),
-            vllm: self.args.format.contains(&Format::Vllm),
             ..ExportHead::new(self.scenario, target, &arm.label, seed)
         };
         let place = self.place(arm, run);
-        let mut writer = LiveWriter::create(self.dir, place, &head)?;
         let progress = Progress::new(options.targets.len());
+        let ready = run::start(job, &progress)?;
+        let mut writer = LiveWriter::create(self.dir, place, &self.args.formats(head))?;
         let total = Some(self.requests).filter(|requests| *requests > 0);
         let ui = Ui::choose(self.args.ui, self.args.quiet);
         if several && ui != Ui::None {
             eprintln!("kvroute: {}, run {} of {}", arm.label, run + 1, self.scenario.seeds);
         }
         let output = live_view::with_view(ui, total, &progress, || {
-            run::run(job, &mut [&mut writer], &progress, self.control)
+            ready.run(&mut [&mut writer], self.control)
         })?;
         writer.finish(&output)?;
         Ok(output)

@@ -97,7 +97,7 @@ impl Rates {
         // Smoothed over about two seconds of looks.
         let weight = (since.as_secs_f64() / 2.0).min(1.0);
         self.per_second += weight * (fresh - self.per_second);
-        if now.ttft.len() > 0 {
+        if !now.ttft.is_empty() {
             let ms = |q| now.ttft.value_at_quantile(q) as f64 / 1e6;
             self.ttft = Some((ms(0.5), ms(0.99)));
         }

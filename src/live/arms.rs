@@ -7,6 +7,7 @@
 
 use super::client::{Client, Target};
 use super::clock::Clock;
+use super::connect;
 use super::dispatch::{CacheNews, Dispatch, InTurn, PromptBlocks, Routed, SegmentBlocks};
 use super::options::LiveOptions;
 use super::run;
@@ -88,7 +89,7 @@ pub fn reset(options: &LiveOptions, reset: &Reset) -> Result<()> {
         return Ok(());
     }
     run::runtime(1)?.block_on(async {
-        let client: Client = run::client(options, &Clock::start()).await?;
+        let client: Client = connect::client(options, &Clock::start()).await?;
         for target in targets {
             let addresses = target.resolve().await?;
             let answer = client.ask(Method::POST, &target, &addresses).await;

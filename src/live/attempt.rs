@@ -36,10 +36,12 @@ pub struct Done {
 impl Attempt {
     /// Sends `call` and completes `record`.
     pub async fn run(mut self, call: Call, mut record: LiveRecord) -> Done {
+        let mut retries = self.retries;
         loop {
             let reply = self.client.send(&call, self.cancel.clone()).await;
-            record.attempts += 1;
-            let pause = wait_before_retry(&reply).filter(|_| record.attempts <= self.retries);
+            record.attempts += reply.sends;
+            let pause = wait_before_retry(&reply).filter(|_| retries > 0);
+            retries = retries.saturating_sub(1);
             if let Some(pause) = pause
                 && self.pause(pause).await
             {
@@ -59,7 +61,7 @@ impl Attempt {
 
     fn done(&self, reply: Reply, mut record: LiveRecord) -> Done {
         let now = self.clock.now();
-        let Reply { exchange, seen, reused, end } = reply;
+        let Reply { exchange, seen, reused, end, .. } = reply;
         let mut answer = exchange.answer;
         answer.settle();
         record.sent = seen.first_write;

@@ -35,7 +35,22 @@ pub fn warnings(run: &LiveRun) -> Vec<String> {
         coalesced(client),
         prompt_lengths(run),
     ];
-    all.into_iter().flatten().collect()
+    all.into_iter().flatten().chain(metrics(run)).collect()
+}
+
+/// Pages of metrics that could not be had, each in a sentence.
+fn metrics(run: &LiveRun) -> impl Iterator<Item = String> {
+    let sources = run.server.iter().flat_map(|server| &server.sources);
+    sources.filter(|source| source.failed_scrapes > 0).map(|source| {
+        format!(
+            "{}: no metrics {} of {} times ({}); name the page with --metrics-url, or go without by \
+             --no-server-metrics",
+            source.url,
+            source.failed_scrapes,
+            source.scrapes,
+            source.last_error.as_deref().unwrap_or("no reason").trim_end_matches([' ', ':'])
+        )
+    })
 }
 
 fn percent(share: f64) -> String {

@@ -10,6 +10,7 @@ mod attempt;
 pub mod body;
 pub mod client;
 pub mod clock;
+pub mod connect;
 pub mod conversation;
 pub mod dispatch;
 pub mod expected;

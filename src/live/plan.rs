@@ -2,6 +2,7 @@
 
 use super::client::{Client, Target};
 use super::clock::Clock;
+use super::connect;
 use super::conversation::has_system_prompt;
 use super::dispatch::Dispatch;
 use super::options::LiveOptions;
@@ -91,14 +92,14 @@ pub fn first_model(options: &LiveOptions) -> Result<String> {
     let target = &options.targets[0];
     let models = Target { path: format!("{}/models", target.base), ..target.clone() };
     let body = run::runtime(1)?.block_on(async {
-        let client: Client = run::client(options, &Clock::start()).await?;
+        let client: Client = connect::client(options, &Clock::start()).await?;
         let addresses = models.resolve().await?;
         let body = client.fetch(&models, &addresses).await;
         body.map_err(|fault| {
+            let (url, words, cure) = (&target.url, &fault.words, fault.cure());
             Error::input(format!(
-                "--url {}: cannot ask for its models: {}; is the server running? Name the model with \
-                 --model to go without",
-                target.url, fault.words
+                "--url {url}: cannot ask for its models (--model names one without asking): {words}; \
+                 {cure}"
             ))
         })
     })?;

@@ -137,7 +137,8 @@ pub struct LiveRecord {
     pub read_lag: Option<Nanos>,
     /// It went over a connection that had served a request before.
     pub reused_connection: bool,
-    /// How often it was sent; above 1 after 429 with Retry-After and `--retries`.
+    /// How often it was sent; above 1 after 429 with Retry-After and `--retries`, or where a kept
+    /// connection turned out to be closed.
     pub attempts: u32,
     /// Bytes of the request's head and body.
     pub bytes_sent: u64,

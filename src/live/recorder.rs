@@ -228,10 +228,10 @@ impl LiveRecorder {
         }
         let mut run = self.run(&facts);
         run.client = self.client(&facts);
-        run.client.warnings = health::warnings(&run);
         run.router = facts.router;
         run.label = facts.label;
         run.server = facts.server;
+        run.client.warnings = health::warnings(&run);
         LiveOutput {
             run,
             ttft: self.latencies.ttft.into_histogram(),

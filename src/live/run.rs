@@ -8,8 +8,9 @@
 use super::attempt::{Attempt, Done};
 use super::body::Bodies;
 use super::client::answer::Answer;
-use super::client::{Behaviour, Call, Client, Limits, Trust};
+use super::client::{Call, Client, Limits};
 use super::clock::{Clock, Timer};
+use super::connect::{self, header_name};
 use super::conversation::{Conversations, Prompt, answer_segment};
 use super::dispatch::Dispatch;
 use super::expected::Expected;
@@ -29,15 +30,14 @@ use crate::sim::Control;
 use crate::units::Nanos;
 use crate::workload::Source;
 use bytes::Bytes;
-use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
 use std::sync::atomic::Ordering::Relaxed;
 use std::time::Duration;
+use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
-/// A connection that takes longer to open is refused.
-const CONNECT_LIMIT: Duration = Duration::from_secs(10);
 /// How often the run looks whether it shall stop.
 const TICK: Duration = Duration::from_millis(50);
 /// Requests dealt out before those in flight get their turn.
@@ -101,22 +101,56 @@ pub fn run(
     progress: &Progress,
     control: &Control,
 ) -> Result<LiveOutput> {
+    start(job, progress)?.run(sinks, control)
+}
+
+/// A run that has its connections, and has sent nothing yet.
+pub struct Ready<'a> {
+    runtime: Runtime,
+    run: Run<'a>,
+}
+
+/// Does all of `job` that can fail before the first request.
+///
+/// # Errors
+/// Where an endpoint cannot be reached, or an option is no header.
+pub fn start<'a>(job: Job<'a>, progress: &'a Progress) -> Result<Ready<'a>> {
     let runtime = runtime(job.options.threads)?;
-    let result = runtime.block_on(async {
-        let mut run = Run::start(job, progress).await?;
-        run.drive(sinks, control).await?;
-        Ok(run.finish().await)
-    });
-    // Tasks that never end by themselves (a connection half open) do not hold up the program.
+    match runtime.block_on(Run::start(job, progress)) {
+        Ok(run) => Ok(Ready { runtime, run }),
+        Err(why) => {
+            stop(runtime);
+            Err(why)
+        }
+    }
+}
+
+impl Ready<'_> {
+    /// Runs to the end; `sinks` get every record. `control.stop` ends it early.
+    ///
+    /// # Errors
+    /// Where a sink cannot be written.
+    pub fn run(self, sinks: &mut [&mut dyn LiveSink], control: &Control) -> Result<LiveOutput> {
+        let Ready { runtime, mut run } = self;
+        let result = runtime.block_on(async {
+            run.drive(sinks, control).await?;
+            Ok(run.finish().await)
+        });
+        stop(runtime);
+        result
+    }
+}
+
+/// Tasks that never end by themselves (a connection half open) do not hold up the program.
+fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
-    result
 }
 
 /// A runtime of `threads` threads that drive requests.
 ///
 /// # Errors
 /// Where the system gives none.
-pub fn runtime(threads: usize) -> Result<tokio::runtime::Runtime> {
+pub fn runtime(threads: usize) -> Result<Runtime> {
     let mut builder = match threads {
         0 | 1 => tokio::runtime::Builder::new_current_thread(),
         _ => tokio::runtime::Builder::new_multi_thread(),
@@ -163,14 +197,12 @@ impl<'a> Run<'a> {
         let clock = Clock::start();
         machine::raise_file_limit();
         machine::raise_priority();
-        let client = Arc::new(client(options, &clock).await?);
+        let client = Arc::new(connect::client(options, &clock).await?);
         client.warm(job.warm_connections.max(1)).await?;
         let watchers =
             Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
         let (end, ended) = mpsc::unbounded_channel();
         let (first_token, first_tokens) = mpsc::unbounded_channel();
-        // Time 0 of the run is when everything is ready.
-        clock.restart();
         Ok(Run {
             source: job.source,
             options,
@@ -199,7 +231,7 @@ impl<'a> Run<'a> {
             first_token,
             prompts: FxHashMap::default(),
             deadline: None,
-            cpu_before: machine::cpu_seconds(),
+            cpu_before: 0.0,
             watchers,
         })
     }
@@ -208,6 +240,9 @@ impl<'a> Run<'a> {
     async fn drive(&mut self, sinks: &mut [&mut dyn LiveSink], control: &Control) -> Result<()> {
         let mut timer = Timer::new().map_err(|why| Error::Run(format!("no timer: {why}")))?;
         let mut tick = tokio::time::interval(TICK);
+        // Time 0 of the run is when everything is ready.
+        self.clock.restart();
+        self.cpu_before = machine::cpu_seconds();
         let unix_ns = self.clock.start_unix_ns();
         sinks.iter_mut().for_each(|sink| sink.started(unix_ns));
         self.facts.interrupted = control.stop.load(Relaxed);
@@ -393,41 +428,4 @@ impl<'a> Run<'a> {
         self.facts.server = self.watchers.finish().await;
         self.recorder.finish(self.facts)
     }
-}
-
-pub(super) async fn client(options: &LiveOptions, clock: &Clock) -> Result<Client> {
-    let behaviour = Behaviour {
-        reuse: options.reuse,
-        stall: options.request_timeout,
-        connect: CONNECT_LIMIT.min(options.request_timeout),
-        headers: headers(options)?,
-    };
-    let trust = Trust { cacert: options.cacert.as_deref(), insecure: options.insecure };
-    Client::new(options.targets.clone(), &trust, behaviour, clock.clone()).await
-}
-
-/// Headers of every request.
-fn headers(options: &LiveOptions) -> Result<HeaderMap> {
-    let mut headers = HeaderMap::new();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    if options.body.streaming {
-        headers.insert(ACCEPT, HeaderValue::from_static("text/event-stream"));
-    }
-    if let Some(key) = &options.api_key {
-        let mut value = HeaderValue::from_str(&format!("Bearer {key}"))
-            .map_err(|_| Error::input("--api-key: the key holds characters no header can carry"))?;
-        value.set_sensitive(true);
-        headers.insert(AUTHORIZATION, value);
-    }
-    for (name, value) in &options.headers {
-        let value = HeaderValue::from_str(value).map_err(|_| {
-            Error::input(format!("--header {name}: its value holds characters no header can carry"))
-        })?;
-        headers.insert(header_name(name)?, value);
-    }
-    Ok(headers)
-}
-
-fn header_name(name: &str) -> Result<HeaderName> {
-    name.parse().map_err(|_| Error::input(format!("\"{name}\" is no name of an HTTP header")))
 }

@@ -8,6 +8,8 @@ mod claims;
 mod determinism;
 mod invariants;
 mod layering;
+#[cfg(feature = "live")]
+mod live;
 mod load;
 mod oracle;
 mod overload;

@@ -24,6 +24,17 @@ impl Fault {
     pub fn new(failure: Failure, words: impl Into<String>) -> Fault {
         Fault { failure, words: words.into() }
     }
+
+    /// What to do where a server cannot be reached at all.
+    pub fn cure(&self) -> &'static str {
+        match self.failure {
+            Failure::Tls => {
+                "give its certificate with --cacert, trust any with --insecure, or write http:// if it \
+                 has no TLS"
+            }
+            _ => "is the server running?",
+        }
+    }
 }
 
 impl From<TooLong> for Fault {
@@ -142,10 +153,11 @@ impl Answer {
         for choice in response.choices {
             self.finished = true;
             let message = choice.message.unwrap_or_default();
-            self.reasoning_chunks += u32::from(message.reasons());
+            let (reasons, calls) = (message.reasons(), message.calls_tools());
             let text = message.content.or(choice.text).unwrap_or_default();
             self.text.push_str(&text);
-            self.chunks += u32::from(!text.is_empty());
+            self.reasoning_chunks += u32::from(reasons);
+            self.chunks += u32::from(reasons || calls || !text.is_empty());
         }
         self.done = self.finished;
         self.last_token = Some(at);

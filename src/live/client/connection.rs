@@ -47,7 +47,9 @@ pub struct Connection {
 type Wire = TokioIo<Transport>;
 
 /// hyper's side of the connection.
-struct Driver(Option<Pin<Box<http1::Connection<Wire, Full<Bytes>>>>>);
+struct Driver(Option<Pin<Box<Protocol>>>);
+
+type Protocol = http1::Connection<Wire, Full<Bytes>>;
 
 impl Driver {
     /// Polls `work`, and the connection when `work` waits for it.
@@ -270,16 +272,20 @@ fn finished(answer: &Answer, what: &str) -> Result<(), Fault> {
 /// What hyper's errors mean here.
 fn broken(why: hyper::Error) -> Fault {
     let mut words = why.to_string();
+    let mut malformed = why.is_parse();
     if let Some(source) = std::error::Error::source(&why) {
         words = format!("{words}: {source}");
+        // What is wrong with a chunk comes as an error of the socket; its end is no such thing.
+        malformed |= source.downcast_ref::<io::Error>().is_some_and(|why| {
+            matches!(why.kind(), io::ErrorKind::InvalidInput | io::ErrorKind::InvalidData)
+        });
     }
-    let malformed = why.is_parse() || words.contains("chunk size");
     Fault::new(if malformed { Failure::Malformed } else { Failure::Reset }, words)
 }
 
 fn seconds(header: Option<&hyper::header::HeaderValue>) -> Option<Duration> {
     let seconds = header?.to_str().ok()?.trim().parse::<f64>().ok()?;
-    (seconds >= 0.0 && seconds < 1e6).then(|| Duration::from_secs_f64(seconds))
+    (0.0..1e6).contains(&seconds).then(|| Duration::from_secs_f64(seconds))
 }
 
 async fn secure(

@@ -1,8 +1,9 @@
 //! The HTTP client: sends one request and tells exactly what came of it.
 //!
 //! Connections are kept per endpoint ([`Reuse`]); there is no limit to their number but the
-//! system's. A kept connection that turns out to be closed before any byte of a response is replaced
-//! once, silently: the server had closed it before our request.
+//! system's. A kept connection that turns out to be closed as soon as a request goes over it is
+//! replaced once, and the reply counts both sends: most likely the server had closed it before it saw
+//! the request. Closed later, the server had the request and lost it, and that is its failure.
 
 pub mod answer;
 mod connection;
@@ -22,7 +23,7 @@ use answer::Fault;
 use bytes::Bytes;
 use connection::Connection;
 use http_body_util::Full;
-use hyper::header::{HOST, HeaderMap, HeaderValue};
+use hyper::header::{ACCEPT, CONTENT_TYPE, HOST, HeaderMap, HeaderValue};
 use hyper::{Method, Request};
 use rustc_hash::FxHashMap;
 use socket::{Seen, Stamps};
@@ -32,6 +33,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use tokio::sync::{mpsc, watch};
 use tokio_rustls::TlsConnector;
+
+/// A kept connection that breaks so soon after a request was sent had been closed before: the news
+/// takes one round trip.
+const AT_ONCE: Nanos = Nanos(100_000_000);
 
 /// Which connection a request takes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, clap::ValueEnum)]
@@ -102,6 +107,8 @@ pub struct Reply {
     pub seen: Seen,
     /// The connection had served a request before.
     pub reused: bool,
+    /// How often it was sent, or should have been where there was no connection: 1, or 2.
+    pub sends: u32,
     /// How it ended.
     pub end: End,
 }
@@ -155,21 +162,17 @@ impl Client {
     }
 
     /// Opens `count` connections, spread over the endpoints, so that the first requests need not wait for
-    /// theirs.
+    /// theirs; where connections are not pooled, one for each endpoint, which shows that it is there.
     ///
     /// # Errors
     /// The first that cannot be opened.
     pub async fn warm(&self, count: usize) -> error::Result<()> {
-        if self.behaviour.reuse != Reuse::Pooled {
-            return Ok(());
-        }
-        for number in 0..count {
+        let pooled = self.behaviour.reuse == Reuse::Pooled;
+        for number in 0..if pooled { count } else { self.targets.len() } {
             let place = &self.targets[number % self.targets.len()];
             let connection = self.open(place).await.map_err(|fault| {
-                Error::input(format!(
-                    "--url {}: cannot connect: {}; is the server running?",
-                    place.target.url, fault.words
-                ))
+                let (url, cure) = (&place.target.url, fault.cure());
+                Error::input(format!("--url {url}: cannot connect: {}; {cure}", fault.words))
             })?;
             lock(&place.free).push(connection);
         }
@@ -180,8 +183,9 @@ impl Client {
     pub async fn send(&self, call: &Call, mut cancel: watch::Receiver<bool>) -> Reply {
         let place = &self.targets[call.target];
         let mut kept = self.take(place, call.session).await;
+        let mut sends = 1;
         loop {
-            let reused = kept.is_some();
+            let was_kept = kept.is_some();
             let opened = match kept.take() {
                 Some(connection) => Ok(connection),
                 None => tokio::select! {
@@ -195,6 +199,7 @@ impl Client {
                 Ok(connection) => connection,
                 Err(fault) => return Reply::nothing(End::Failed(fault)),
             };
+            let reused = connection.served > 0;
             let mut exchange = Exchange::default();
             let request = self.request(place, call);
             let stamps = connection.stamps();
@@ -208,15 +213,21 @@ impl Client {
                 _ = cancel.wait_for(|cancelled| *cancelled) => End::Cancelled,
             };
             let seen = connection.seen();
-            let stale = reused && seen.reads == 0 && is_reset(&end);
-            if stale {
+            let stale = was_kept && seen.reads == 0 && is_reset(&end);
+            if stale && self.at_once(seen) {
+                sends += u32::from(seen.first_write.is_some());
                 continue;
             }
             if matches!(end, End::Complete) || is_status(&end) {
                 self.keep(place, call.session, connection);
             }
-            return Reply { exchange, seen, reused, end };
+            return Reply { exchange, seen, reused, sends, end };
         }
+    }
+
+    /// Whether a request was sent only now, or not at all.
+    fn at_once(&self, seen: Seen) -> bool {
+        seen.first_write.is_none_or(|sent| self.clock.now().saturating_sub(sent) < AT_ONCE)
     }
 
     /// Returns when nothing has arrived for the stall limit.
@@ -254,11 +265,11 @@ impl Client {
     /// A kept connection that is still open.
     async fn take(&self, place: &Place, session: u64) -> Option<Connection> {
         loop {
-            let mut connection = match self.behaviour.reuse {
-                Reuse::Pooled => lock(&place.free).pop()?,
-                Reuse::Sticky => lock(&place.by_session).remove(&session)?,
-                Reuse::PerRequest => return None,
+            let own = match self.behaviour.reuse {
+                Reuse::Sticky => lock(&place.by_session).remove(&session),
+                Reuse::Pooled | Reuse::PerRequest => None,
             };
+            let mut connection = own.or_else(|| lock(&place.free).pop())?;
             if connection.is_ready().await {
                 return Some(connection);
             }
@@ -290,6 +301,7 @@ impl Client {
     }
 
     /// The page `target`, by GET over a connection of its own.
+    /// Headers that were given for the endpoints, and the key among them, go to their hosts only.
     ///
     /// # Errors
     /// Why there is no answer.
@@ -319,9 +331,12 @@ impl Client {
                 .parse()
                 .map_err(|why| Fault::new(Failure::Malformed, format!("{}: {why}", target.path)))?;
             let headers = request.headers_mut();
-            for (name, value) in &self.behaviour.headers {
-                headers.insert(name.clone(), value.clone());
+            if self.targets.iter().any(|place| place.target.host == target.host) {
+                headers.extend(self.behaviour.headers.clone());
             }
+            // Those of completions.
+            headers.remove(ACCEPT);
+            headers.remove(CONTENT_TYPE);
             if let Ok(host) = HeaderValue::from_str(&target.authority) {
                 headers.insert(HOST, host);
             }
@@ -337,7 +352,8 @@ impl Client {
 impl Reply {
     /// There was no connection.
     fn nothing(end: End) -> Reply {
-        Reply { exchange: Exchange::default(), seen: Seen::default(), reused: false, end }
+        let (exchange, seen) = (Exchange::default(), Seen::default());
+        Reply { exchange, seen, reused: false, sends: 1, end }
     }
 
     /// Arrival of the last byte, or `None` where nothing was read.

@@ -57,7 +57,8 @@ impl Stamps {
     /// that the first token has its own arrival, even if others have come by the time it is read.
     pub fn begin(&self) {
         self.fine.store(true, Relaxed);
-        for cell in [&self.first_write, &self.reads, &self.worst_lag, &self.written] {
+        let Stamps { first_write, arrival, reads, worst_lag, written, .. } = self;
+        for cell in [first_write, arrival, reads, worst_lag, written] {
             cell.store(0, Relaxed);
         }
     }
@@ -91,7 +92,9 @@ impl Stamps {
     /// Bytes were read that had arrived `lag` before.
     fn read(&self, clock: &Clock, lag: Option<Nanos>) {
         let lag_ns = lag.map_or(0, |lag| lag.0);
-        self.arrival.store(clock.now().0.saturating_sub(lag_ns), Relaxed);
+        // The lag is taken from two clocks, one after the other: of what came together, the later
+        // read may seem to have come earlier.
+        self.arrival.fetch_max(clock.now().0.saturating_sub(lag_ns), Relaxed);
         self.reads.fetch_add(1, Relaxed);
         self.worst_lag.fetch_max(lag_ns, Relaxed);
         self.kernel.store(lag.is_some(), Relaxed);

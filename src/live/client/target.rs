@@ -49,8 +49,17 @@ impl Target {
     /// # Errors
     /// Where it is no HTTP URL.
     pub fn parse(url: &str, completions: &str, path: Option<&str>) -> error::Result<Target> {
+        Target::given_by("--url", url, completions, path)
+    }
+
+    fn given_by(
+        option: &str,
+        url: &str,
+        completions: &str,
+        path: Option<&str>,
+    ) -> error::Result<Target> {
         let wrong = |why: &str| {
-            Error::input(format!("--url {url}: {why}; write for example http://127.0.0.1:8000"))
+            Error::input(format!("{option} {url}: {why}; write for example http://127.0.0.1:8000"))
         };
         let full = if url.contains("://") { url.to_string() } else { format!("http://{url}") };
         let uri: Uri = full.parse().map_err(|why| wrong(&format!("{why}")))?;
@@ -66,7 +75,9 @@ impl Target {
         if uri.query().is_some() {
             return Err(wrong("it has a query; give the base URL alone"));
         }
-        let port = authority.port_u16().unwrap_or(if tls { 443 } else { 80 });
+        let named = authority.as_str().len() > authority.host().len();
+        let port = authority.port_u16().or((!named).then_some(if tls { 443 } else { 80 }));
+        let port = port.ok_or_else(|| wrong("its port is no number from 0 to 65535"))?;
         let given = uri.path().trim_end_matches('/');
         let given =
             given.strip_suffix(completions).map_or(given, |base| base.trim_end_matches('/'));
@@ -84,12 +95,12 @@ impl Target {
         })
     }
 
-    /// Reads the URL of a page; without a path it is `standard`.
+    /// Reads the URL of a page of metrics; without a path it is `standard`.
     ///
     /// # Errors
     /// Where it is no HTTP URL.
     pub fn page(url: &str, standard: &str) -> error::Result<Target> {
-        let mut page = Target::parse(url, "", None)?;
+        let mut page = Target::given_by("--metrics-url", url, "", None)?;
         page.path = if page.base == DEFAULT_BASE { standard.into() } else { page.base.clone() };
         Ok(page)
     }
