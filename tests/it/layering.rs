@@ -113,7 +113,7 @@ fn the_library_does_not_know_its_program() {
         if own && uses(&code).next().is_some() {
             wrong.push((file.clone(), line, "the program uses the library as kvroute::".into()));
         }
-        if !own && (code.contains("kvroute::") || code.contains("mod cli")) {
+        if !own && (code.contains("kvroute::") || code.contains("mod cli;")) {
             wrong.push((file, line, "the library refers to the program".into()));
         }
     }

@@ -35,7 +35,10 @@ impl SseParser {
         mut bytes: &[u8],
         event: &mut impl FnMut(&[u8]) -> Result<(), E>,
     ) -> Result<(), E> {
-        if std::mem::take(&mut self.after_cr) && bytes.first() == Some(&b'\n') {
+        if let Some(first) = bytes.first()
+            && std::mem::take(&mut self.after_cr)
+            && *first == b'\n'
+        {
             bytes = &bytes[1..];
         }
         while let Some(end) = memchr2(b'\n', b'\r', bytes) {
@@ -127,6 +130,12 @@ mod tests {
         let chunk = vec![b'x'; 1 << 20];
         let refused = (0..20).find_map(|_| parser.push::<TooLong>(&chunk, &mut |_| Ok(())).err());
         assert_eq!(refused, Some(TooLong));
+    }
+
+    #[test]
+    fn nothing_between_cr_and_lf_changes_nothing() {
+        let parts: [&[u8]; 4] = [b"data: a\r", b"", b"\ndata: b\r", b"\n\n"];
+        assert_eq!(events(&parts), ["a\nb"]);
     }
 
     proptest! {

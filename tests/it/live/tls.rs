@@ -74,8 +74,11 @@ fn https_on_a_server_without_tls_is_said() {
     let server = Server::start(answer);
     let place = tempfile::tempdir().unwrap();
     let url = format!("--url=https://127.0.0.1:{}", server.port());
-    let output =
-        super::program(&place).args(words("").split_whitespace()).arg(url).output().unwrap();
+    let output = super::program(&place)
+        .args(words("--request-timeout 1s").split_whitespace())
+        .arg(url)
+        .output()
+        .unwrap();
     let stderr = String::from_utf8_lossy(&output.stderr);
     assert_eq!(output.status.code(), Some(2), "{stderr}");
     assert!(stderr.contains("--url https://127.0.0.1:"), "{stderr}");
