@@ -8,15 +8,23 @@
 //!
 //! Source: `shared/reference/vllm.md`; where `dynamo-mocker` differs, `shared/reference/dynamo.md` §2.2b.
 
+mod blocked;
+mod cruise;
+mod sequence;
+
+pub use cruise::Span;
+pub use sequence::Sequence;
+
+use super::LAST_INSTANT;
 use super::latency::{BatchShape, LatencyModel};
-use crate::cache::{BlockCache, Lease};
+use crate::cache::BlockCache;
 use crate::metrics::timeline::StepState;
-use crate::prompt::BlockRun;
 use crate::request::{RequestId, RequestRecord, Status};
 use crate::scenario::Engine;
 use crate::units::Nanos;
+use blocked::Blocked;
+use cruise::Cruise;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// What a worker is; equal for all workers of a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -29,43 +37,20 @@ pub struct WorkerConfig {
     pub max_seqs: u32,
     /// Whose rules.
     pub engine: Engine,
+    /// The KV cache is its own: what it does not change stays as it is.
+    pub own_cache: bool,
+    /// Steps in which it only decodes may be made many at a time.
+    pub cruises: bool,
 }
 
-/// A request on a worker.
-pub struct Sequence {
-    /// What is measured about it; travels with it.
-    pub record: RequestRecord,
-    /// Full blocks of prompt and output.
-    runs: Arc<[BlockRun]>,
-    lease: Lease,
-    /// Tokens whose KV is in the cache.
-    computed: u32,
-    /// Output tokens made.
-    generated: u32,
-    /// Tokens computed in the current step.
-    scheduled: u32,
-    /// When the latest output token was made.
-    last_token: Nanos,
-}
-
-impl Sequence {
-    /// A request that has just been routed; `runs` cover prompt and output.
-    pub fn new(record: RequestRecord, runs: Arc<[BlockRun]>) -> Sequence {
-        Sequence {
-            record,
-            runs,
-            lease: Lease::default(),
-            computed: 0,
-            generated: 0,
-            scheduled: 0,
-            last_token: Nanos::ZERO,
-        }
-    }
-
-    /// Tokens known so far: prompt and output made.
-    fn known(&self) -> u32 {
-        self.record.prompt_tokens + self.generated
-    }
+/// What a worker does next.
+pub enum Work {
+    /// Nothing can be done: the cache is shared and others hold the blocks.
+    Nothing,
+    /// A step that takes so long.
+    Step(Nanos),
+    /// Steps that change nothing but counters, the last of which ends then.
+    Stretch(Nanos),
 }
 
 /// A request that was admitted for the first time.
@@ -120,6 +105,8 @@ pub struct Worker {
     pub busy: bool,
     /// What the latest step did.
     pub report: StepReport,
+    blocked: Blocked,
+    cruise: Cruise,
 }
 
 impl Worker {
@@ -131,6 +118,8 @@ impl Worker {
             running: Vec::new(),
             busy: false,
             report: StepReport::default(),
+            blocked: Blocked::default(),
+            cruise: Cruise::default(),
         }
     }
 
@@ -158,26 +147,144 @@ impl Worker {
         }
     }
 
-    /// Schedules a step that begins at `now`; its duration, or `None` where nothing can be done
-    /// (the cache is shared and others hold the blocks).
-    pub fn begin_step(
+    /// Schedules what begins at `now`.
+    pub fn begin(
         &mut self,
         now: Nanos,
         cache: &mut BlockCache,
         latency: &dyn LatencyModel,
-    ) -> Option<Nanos> {
+    ) -> Work {
         self.report.clear();
+        if !self.keeps_cruising(now, cache) {
+            return self.begin_step(now, cache, latency);
+        }
+        if self.cruise.crosses_next() {
+            return self.begin_crossing(now, cache, latency);
+        }
+        let state = self.state(cache);
+        match self.cruise.plan(now, LAST_INSTANT, state, latency) {
+            Some(end) => {
+                self.busy = true;
+                Work::Stretch(end)
+            }
+            None => {
+                self.cruise.end(&mut self.running);
+                self.begin_step(now, cache, latency)
+            }
+        }
+    }
+
+    /// Whether the step that comes can be made without looking at each request; brings the requests
+    /// up to date where it cannot.
+    fn keeps_cruising(&mut self, now: Nanos, cache: &BlockCache) -> bool {
+        let closed = self.is_closed(cache);
+        if self.cruise.on {
+            if closed && !self.cruise.finishes_next() && self.has_room_to_cross(cache) {
+                return true;
+            }
+            self.cruise.end(&mut self.running);
+            return false;
+        }
+        let decodes = |sequence: &Sequence| {
+            sequence.decodes()
+                && sequence.last_token == now
+                && sequence.generated + 1 < sequence.record.output_tokens
+        };
+        let may = self.config.cruises && closed && !self.running.is_empty();
+        let all = self.running.len() <= self.config.max_batched_tokens as usize;
+        if may && all && self.running.iter().all(decodes) {
+            self.cruise.begin(&self.running, self.config.block_tokens, now);
+            return self.has_room_to_cross(cache) || {
+                self.cruise.end(&mut self.running);
+                false
+            };
+        }
+        false
+    }
+
+    /// Surely nobody can be admitted.
+    fn is_closed(&self, cache: &BlockCache) -> bool {
+        let most = self.config.max_seqs.min(self.config.max_batched_tokens) as usize;
+        let head = self.waiting.front();
+        self.running.len() >= most || head.is_none_or(|head| self.blocked.stays(head, cache))
+    }
+
+    /// No request has to be preempted in the step that comes.
+    fn has_room_to_cross(&self, cache: &BlockCache) -> bool {
+        let takes = |at: &usize| {
+            let tokens = self.running[*at].computed + self.cruise.steps;
+            tokens.is_multiple_of(self.config.block_tokens)
+        };
+        !self.cruise.crosses_next()
+            || self.cruise.crossing().filter(takes).count() <= cache.available() as usize
+    }
+
+    /// A step of a cruise in which requests take or fill blocks. What they fill may let the head of
+    /// the waiting queue in, which ends the cruise.
+    fn begin_crossing(
+        &mut self,
+        now: Nanos,
+        cache: &mut BlockCache,
+        latency: &dyn LatencyModel,
+    ) -> Work {
+        for at in self.cruise.crossing() {
+            let sequence = &mut self.running[at];
+            let tokens = sequence.computed + self.cruise.steps + 1;
+            let (blocks, full) = self.config.blocks_of(tokens);
+            let fits = cache.extend(&mut sequence.lease, &sequence.runs, blocks, full);
+            debug_assert!(fits, "there is room for all who take a block");
+        }
+        self.cruise.crossed();
+        self.blocked.observe(cache);
+        let shape = self.cruise.batch();
+        self.busy = true;
+        if self.is_closed(cache) {
+            return Work::Step(latency.step(&shape));
+        }
+        self.cruise.end(&mut self.running);
+        self.running.iter_mut().for_each(|sequence| sequence.scheduled = 1);
+        let budget = self.config.max_batched_tokens - self.running.len() as u32;
+        let mut step = Step { budget, shape };
+        self.admit_waiting(&mut step, now, cache);
+        Work::Step(latency.step(&step.shape))
+    }
+
+    /// A step in which anything may happen.
+    fn begin_step(
+        &mut self,
+        now: Nanos,
+        cache: &mut BlockCache,
+        latency: &dyn LatencyModel,
+    ) -> Work {
         let mut step =
             Step { budget: self.config.max_batched_tokens, shape: BatchShape::default() };
         self.schedule_running(&mut step, cache);
+        self.blocked.observe(cache);
         if self.report.preempted == 0 {
             self.admit_waiting(&mut step, now, cache);
         }
         if step.budget == self.config.max_batched_tokens {
-            return None;
+            return Work::Nothing;
         }
         self.busy = true;
-        Some(latency.step(&step.shape))
+        Work::Step(latency.step(&step.shape))
+    }
+
+    /// Somebody arrives or must know: the stretch under way ends with the step under way. When that
+    /// is, if it is not when it would have ended anyway.
+    pub fn cut_stretch(&mut self, now: Nanos) -> Option<Nanos> {
+        self.cruise.cut(now)
+    }
+
+    /// Accounts for the steps of a stretch that have ended by `now`; `gap` is told of the time of each
+    /// and the number of requests that got a token.
+    pub fn settle(&mut self, now: Nanos, gap: impl FnMut(Nanos, u64)) -> Option<Span> {
+        self.cruise.settle(now, gap)
+    }
+
+    /// The step of a stretch that has not been accounted for.
+    pub fn under_way(&self) -> Option<Span> {
+        self.cruise.under_way()
     }
 
     fn schedule_running(&mut self, step: &mut Step, cache: &mut BlockCache) {
@@ -219,6 +326,7 @@ impl Worker {
         victim.computed = 0;
         victim.record.preemptions += 1;
         self.report.preempted += 1;
+        self.blocked.forget();
         self.waiting.push_front(victim);
     }
 
@@ -227,11 +335,19 @@ impl Worker {
             let Some(sequence) = self.waiting.front_mut() else {
                 return;
             };
-            let known = sequence.known();
-            let found = cache.lookup(&sequence.runs, (known - 1) / self.config.block_tokens);
-            if self.config.blocks_of(known).0 - found.active > cache.available() {
+            if self.blocked.stays(sequence, cache) {
                 return;
             }
+            let known = sequence.known();
+            let found = cache.lookup(&sequence.runs, (known - 1) / self.config.block_tokens);
+            let needs = self.config.blocks_of(known).0 - found.active;
+            if needs > cache.available() {
+                if self.config.own_cache {
+                    self.blocked.remember(sequence, needs);
+                }
+                return;
+            }
+            self.blocked.forget();
             let hit = found.blocks * self.config.block_tokens;
             let new = (known - hit).min(step.budget);
             sequence.lease = cache.acquire(&sequence.runs, found.blocks);
@@ -254,9 +370,13 @@ impl Worker {
         }
     }
 
-    /// Ends the step that [`Worker::begin_step`] began: tokens are made, finished requests leave.
-    pub fn end_step(&mut self, now: Nanos, cache: &mut BlockCache) {
+    /// Ends what [`Worker::begin`] began: tokens are made, finished requests leave.
+    pub fn end(&mut self, now: Nanos, cache: &mut BlockCache) {
         self.busy = false;
+        if self.cruise.on {
+            self.report.gaps.extend(self.cruise.step(now));
+            return;
+        }
         let mut any_finished = false;
         for sequence in &mut self.running {
             sequence.computed += sequence.scheduled;
@@ -320,7 +440,7 @@ impl Step {
 
     /// A request that has output and lacks one token decodes; everything else is prefill.
     fn add_as_computed(&mut self, sequence: &Sequence, new: u32) {
-        if sequence.generated > 0 && sequence.computed + 1 == sequence.known() {
+        if sequence.decodes() {
             self.shape.decode(sequence.known());
         } else {
             self.shape.prefill(sequence.computed, new);
