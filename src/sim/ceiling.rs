@@ -15,15 +15,13 @@ impl Ceiling {
     pub fn arrive(&mut self, runs: &[BlockRun], prompt_tokens: u32, block_tokens: u32) -> u32 {
         let most = (prompt_tokens - 1) / block_tokens;
         let mut found = 0;
-        for run in runs {
-            let here = self.seen.get(&run.content).copied().unwrap_or(0).min(run.count);
-            found += here;
-            if here < run.count || found >= most {
-                break;
-            }
-        }
+        let mut goes_on = true;
         for run in runs {
             let seen = self.seen.entry(run.content).or_insert(0);
+            if goes_on {
+                found += run.count.min(*seen);
+                goes_on = *seen >= run.count && found < most;
+            }
             *seen = run.count.max(*seen);
         }
         found.min(most) * block_tokens

@@ -18,6 +18,8 @@ pub enum Event {
     StepBegin {
         /// Worker, from 0.
         worker: u32,
+        /// Lower ones first.
+        place: u32,
     },
 }
 
@@ -37,7 +39,7 @@ impl Ranked for Event {
 
     fn place(&self) -> u32 {
         match self {
-            Event::StepBegin { worker } => *worker,
+            Event::StepBegin { place, .. } => *place,
             Event::StepEnd { .. } | Event::KvEvents => 0,
         }
     }

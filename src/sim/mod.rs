@@ -1,8 +1,9 @@
 //! The simulation: one event loop over workload, routers and workers.
 //!
 //! At equal times: steps end (completions, then the KV events they carry), delayed KV events arrive,
-//! all requests of that instant arrive, then steps begin; within each, in order of scheduling, but
-//! steps begin in order of worker, so that it does not matter how far ahead they were planned.
+//! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
+//! Only steps begin in order of worker, unless workers share a cache: so it does not matter how far
+//! ahead they were planned.
 
 pub mod ceiling;
 mod conserve;
@@ -203,7 +204,7 @@ impl<'a> Simulation<'a> {
                 let (worker, events) = self.on_the_way.pop_front().expect("they were sent");
                 self.deliver(worker, &events);
             }
-            Event::StepBegin { worker } => {
+            Event::StepBegin { worker, .. } => {
                 self.active = self.now;
                 self.begin_step(worker as usize)?;
             }

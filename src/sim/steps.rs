@@ -17,7 +17,8 @@ impl Simulation<'_> {
             }
         } else if !self.woken[worker] {
             self.woken[worker] = true;
-            self.queue.push(self.now, Event::StepBegin { worker: worker as u32 });
+            let place = if self.caches.len() == 1 { 0 } else { worker as u32 };
+            self.queue.push(self.now, Event::StepBegin { worker: worker as u32, place });
         }
     }
 
@@ -96,16 +97,15 @@ impl Simulation<'_> {
         report.finished.clear();
         self.workers[worker].report = report;
         self.publish(worker)?;
+        if self.workers[worker].has_work() {
+            if self.stalled.is_empty() && self.nothing_else_happens_now()? {
+                return self.begin_step(worker);
+            }
+            self.wake(worker);
+        }
         for stalled in std::mem::take(&mut self.stalled) {
             self.wake(stalled as usize);
         }
-        if !self.workers[worker].has_work() {
-            return Ok(());
-        }
-        if self.nothing_else_happens_now()? {
-            return self.begin_step(worker);
-        }
-        self.wake(worker);
         Ok(())
     }
 
