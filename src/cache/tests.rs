@@ -297,14 +297,18 @@ impl Twins {
     }
 }
 
-/// Runs of a prompt drawn from a few long ones, so that prompts end within each other's runs.
+/// Runs of a prompt drawn from a few long ones, so that prompts end within each other's runs; some
+/// come as two runs, the second going on where the first ends.
 fn long_runs(shape: &[(u8, u8)]) -> Vec<BlockRun> {
     let mut key = 7;
-    let run = |(content, count): &(u8, u8)| {
+    let runs = |(content, count): &(u8, u8)| {
         key = crate::prompt::mix(&[key, u64::from(*content % 2)]);
-        BlockRun { content: key, first: 0, count: u32::from(count % 24) + 1 }
+        let count = u32::from(count % 24) + 1;
+        let cut = if content & 4 == 0 { 0 } else { count / 2 };
+        let lower = BlockRun { content: key, first: 0, count: cut };
+        [lower, BlockRun { content: key, first: cut, count: count - cut }]
     };
-    shape.iter().map(run).collect()
+    shape.iter().flat_map(runs).filter(|run| run.count > 0).collect()
 }
 
 proptest! {

@@ -19,10 +19,10 @@ impl Ceiling {
         for run in runs {
             let seen = self.seen.entry(run.content).or_insert(0);
             if goes_on {
-                found += run.count.min(*seen);
-                goes_on = *seen >= run.count && found < most;
+                found += run.end().min(*seen).saturating_sub(run.first);
+                goes_on = *seen >= run.end() && found < most;
             }
-            *seen = run.count.max(*seen);
+            *seen = run.end().max(*seen);
         }
         found.min(most) * block_tokens
     }

@@ -21,11 +21,11 @@ pub use sink::{Control, DecisionView, NoSink, Sink};
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::{Recorder, RunOutput};
-use crate::prompt::{BlockRun, CacheEvent, block_runs};
+use crate::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs};
 use crate::request::{RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
-use crate::router::{Frontend, RouteRequest};
+use crate::router::{Frontend, IndexSource, RouteRequest};
 use crate::units::Nanos;
 use crate::workload::Source;
 use ceiling::Ceiling;
@@ -77,6 +77,8 @@ struct Simulation<'a> {
     /// One per worker, or one for all of them.
     caches: Vec<BlockCache>,
     latency: Box<dyn LatencyModel>,
+    /// Names runs, unless the router's index forgets run by run.
+    paths: Option<Paths>,
     /// What every cache holds, now.
     truth: PrefixIndex,
     overlaps: Vec<u32>,
@@ -123,12 +125,13 @@ impl<'a> Simulation<'a> {
             woken: vec![false; workers],
             stalled: Vec::new(),
             latency: setup.latency(),
+            paths: (needs.index != IndexSource::Decisions).then(Paths::default),
             truth: PrefixIndex::default(),
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
             on_the_way: VecDeque::new(),
-            events_wanted: sink_wants_events || needs.index == crate::router::IndexSource::Events,
+            events_wanted: sink_wants_events || needs.index == IndexSource::Events,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
@@ -219,16 +222,14 @@ impl<'a> Simulation<'a> {
         if self.recorder.opens_at(request.arrival) {
             self.settle_all();
         }
-        let runs: Arc<[BlockRun]> =
-            block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
+        let prompt_blocks = request.prompt_tokens / self.block_tokens();
+        let (runs, prompt_runs) = self.runs_of(&request.segments, prompt_blocks);
         let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);
         if !self.setup.fits(request.prompt_tokens, request.output_tokens) {
             record.status = Status::Rejected;
             return self.ended(&record);
         }
-        let prompt_blocks = request.prompt_tokens / self.setup.scenario.cluster.block_tokens;
-        let prompt_runs = runs_within(&runs, prompt_blocks);
         record.ceiling_tokens =
             self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
         self.route(&mut record, &runs, prompt_runs, prompt_blocks)?;
@@ -236,6 +237,17 @@ impl<'a> Simulation<'a> {
         self.workers[worker].enqueue(Sequence::new(record, runs));
         self.wake(worker);
         Ok(())
+    }
+
+    /// The full blocks of prompt and output, and how many runs make up the first `prompt_blocks`.
+    fn runs_of(&mut self, segments: &[Segment], prompt_blocks: u32) -> (Arc<[BlockRun]>, usize) {
+        let runs = block_runs(segments, self.block_tokens());
+        let prompt_runs = runs_within(&runs, prompt_blocks);
+        let (runs, prompt_runs) = match &mut self.paths {
+            Some(paths) => paths.shorten(&runs, prompt_runs),
+            None => (runs, prompt_runs),
+        };
+        (runs.into(), prompt_runs)
     }
 
     fn block_tokens(&self) -> u32 {
