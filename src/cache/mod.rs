@@ -27,7 +27,10 @@ use pieces::{Pieces, Stretch};
 /// [`BlockCache::release`].
 #[derive(Debug, Default)]
 pub struct Lease {
-    held: Vec<Held>,
+    /// What it holds last, which is all that growing it touches.
+    last: Held,
+    /// What it holds before that.
+    before: Vec<Held>,
     /// Leading blocks that have content.
     stored: u32,
     /// Blocks behind them that have none yet.
@@ -37,7 +40,7 @@ pub struct Lease {
 }
 
 /// `blocks` blocks of one run from the start of `piece` on, and of those split off behind it since.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Held {
     piece: u32,
     blocks: u32,
@@ -47,6 +50,13 @@ impl Lease {
     /// Number of blocks held.
     pub fn blocks(&self) -> u32 {
         self.stored + self.blank
+    }
+
+    fn push(&mut self, piece: u32, blocks: u32) {
+        let before = std::mem::replace(&mut self.last, Held { piece, blocks });
+        if before.blocks > 0 {
+            self.before.push(before);
+        }
     }
 
     /// Moves on by `count` blocks of a run of `run_count`.
@@ -198,7 +208,7 @@ impl BlockCache {
             }
             self.eviction.hit(id);
             piece.refs += 1;
-            lease.held.push(Held { piece: id, blocks: piece.blocks() });
+            lease.push(id, piece.blocks());
             at = piece.end;
         }
     }
@@ -235,40 +245,47 @@ impl BlockCache {
     /// Gives content to the next `take` blocks of `lease`: those of `run` from its cursor on. Where a
     /// block is there already, the new one becomes its youngest copy.
     fn store(&mut self, lease: &mut Lease, run: BlockRun, take: u32) {
-        let slot = self.pieces.slot(run.content);
         let mut at = run.first + lease.cursor.index;
         let to = at + take;
+        if self.grow(lease, run.content, at, to) {
+            self.emit_stored(BlockRun { content: run.content, first: at, count: take }, false);
+            return;
+        }
+        let slot = self.pieces.slot(run.content);
         while at < to {
             let Stretch { end, present: copy } = self.pieces.stretch(slot, at, to);
             let blocks = end - at;
-            match self.growable(lease, slot, at).filter(|_| !copy) {
-                Some(id) => {
-                    self.pieces[id].end = end;
-                    lease.held.last_mut().expect("its last piece grew").blocks += blocks;
-                }
-                None => {
-                    let piece = self.pieces.add(slot, at, end, copy);
-                    self.eviction.stored(piece, &self.pieces[piece]);
-                    lease.held.push(Held { piece, blocks });
-                }
-            }
+            let piece = self.pieces.add(slot, at, end, copy);
+            self.eviction.stored(piece, &self.pieces[piece]);
+            lease.push(piece, blocks);
             self.emit_stored(BlockRun { content: run.content, first: at, count: blocks }, copy);
             at = end;
         }
     }
 
-    /// The piece of the lease's last block, where the run's next block, `at`, can simply be added to
-    /// it: nobody else holds it, and the policy does not tell its blocks apart.
-    fn growable(&self, lease: &Lease, slot: u32, at: u32) -> Option<u32> {
-        let held = lease.held.last().filter(|_| self.eviction.tells_by_piece())?;
+    /// Adds the blocks `at .. to` of a run to the piece of the lease's last block, where that is
+    /// simple: they follow it, are not there yet, nobody else holds the piece, and the policy does not
+    /// tell its blocks apart. So a request that decodes is one piece.
+    fn grow(&mut self, lease: &mut Lease, content: u64, at: u32, to: u32) -> bool {
+        let held = &mut lease.last;
+        if held.blocks == 0 || !self.eviction.tells_by_piece() {
+            return false;
+        }
         let (mut id, mut left) = (held.piece, held.blocks);
         while self.pieces[id].blocks() < left {
             left -= self.pieces[id].blocks();
             id = self.pieces[id].behind;
         }
         let piece = &self.pieces[id];
-        let fits = (piece.slot, piece.end, piece.refs) == (slot, at, 1);
-        (fits && piece.blocks() == left && !piece.copy).then_some(id)
+        let is_last = piece.blocks() == left && piece.end == at && piece.refs == 1 && !piece.copy;
+        // Within a run, the block before is of the same run.
+        let same_run = lease.cursor.index > 0 || self.pieces.content(piece.slot) == content;
+        if !is_last || !same_run || self.pieces.room(id) < to {
+            return false;
+        }
+        self.pieces[id].end = to;
+        held.blocks += to - at;
+        true
     }
 
     /// Finds `count` blocks without content: those there are, then evicted ones.
@@ -326,7 +343,8 @@ impl BlockCache {
         self.partial -= lease.blank;
         self.blank += lease.blank;
         let mut strand = std::mem::take(&mut self.strand);
-        for held in lease.held.iter().rev() {
+        debug_assert!(lease.last.blocks > 0 || lease.before.is_empty(), "the last is filled first");
+        for held in std::iter::once(&lease.last).chain(lease.before.iter().rev()) {
             self.pieces.strand(held.piece, held.blocks, &mut strand);
             for id in strand.iter().rev() {
                 let piece = &mut self.pieces[*id];

@@ -125,6 +125,12 @@ impl Pieces {
         }
     }
 
+    /// How far a head could reach without touching the next one.
+    pub fn room(&self, id: u32) -> u32 {
+        let next = self[id].next;
+        if next == NONE { u32::MAX } else { self[next].first }
+    }
+
     /// The oldest of the younger copies of block `at`.
     pub fn oldest_copy(&self, slot: u32, at: u32) -> Option<u32> {
         let holds = |id: &&u32| self[**id].first <= at && at < self[**id].end;
@@ -223,12 +229,9 @@ impl Pieces {
     pub fn strand(&self, id: u32, blocks: u32, into: &mut Vec<u32>) {
         into.clear();
         let (mut id, mut left) = (id, blocks);
-        loop {
+        while left > 0 {
             into.push(id);
             left -= self[id].blocks();
-            if left == 0 {
-                return;
-            }
             id = self[id].behind;
         }
     }

@@ -107,7 +107,10 @@ fn bundled_workloads_come_out_the_same_step_by_step() {
         ("shared-prefix", &["workload.requests=300"][..]),
         ("multi-turn", &["workload.requests=300", "cluster.kv_blocks=1500"]),
         ("agentic", &["workload.requests=200", "cluster.kv_blocks=6000"]),
-        ("multi-turn", &["workload.requests=300", "cluster.latency=mocker", "cluster.kv_blocks=900"]),
+        (
+            "multi-turn",
+            &["workload.requests=300", "cluster.latency=mocker", "cluster.kv_blocks=900"],
+        ),
     ] {
         let scenario = scenario(workload, overrides);
         let setup = Setup::new(&kvroute::sim::setup::resolve(scenario).unwrap(), "kv", 3).unwrap();
