@@ -14,7 +14,7 @@ use rustc_hash::FxHashMap;
 const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
 
 /// See the module's documentation.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub struct Paths {
     /// Where in `steps` each path begins, by the key of its first run.
     starts: FxHashMap<u64, usize>,
@@ -22,7 +22,7 @@ pub struct Paths {
 }
 
 /// One run on a path.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Debug)]
 struct Step {
     key: u64,
     blocks: u32,
