@@ -3,13 +3,18 @@
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use kvroute::cache::BlockCache;
 use kvroute::compare::{open_workload, prepare};
-use kvroute::prompt::{BlockRun, CacheEvent, mix};
+use kvroute::prompt::{BlockRun, CacheEvent, Paths, mix};
+use kvroute::router::frontend::ClusterFacts;
 use kvroute::router::index::PrefixIndex;
-use kvroute::scenario::{Draft, EvictionKind};
+use kvroute::router::{Frontend, ROUTERS, RouteRequest, build};
+use kvroute::scenario::{Draft, EvictionKind, KvSpec, RouterSpec};
 use kvroute::sim::queue::{EventQueue, Ranked};
 use kvroute::sim::{Control, NoSink, Setup, run};
 use kvroute::units::Nanos;
+use kvroute::workload::trace;
+use std::fmt::Write;
 use std::hint::black_box;
+use std::sync::Arc;
 
 struct Event;
 
@@ -20,14 +25,16 @@ impl Ranked for Event {
 }
 
 fn event_queue(c: &mut Criterion) {
-    let mut queue = EventQueue::default();
-    (0..64).for_each(|worker| queue.push(Nanos(worker), Event));
-    c.bench_function("event queue, 64 workers: pop and push", |b| {
-        b.iter(|| {
-            let (at, event) = queue.pop().expect("it never runs empty");
-            queue.push(at + Nanos(1 + at.0 * 7919 % 64), event);
+    for workers in [64, 1000] {
+        let mut queue = EventQueue::default();
+        (0..workers).for_each(|worker| queue.push(Nanos(worker), Event));
+        c.bench_function(&format!("event queue, {workers} workers: pop and push"), |b| {
+            b.iter(|| {
+                let (at, event) = queue.pop().expect("it never runs empty");
+                queue.push(at + Nanos(1 + at.0 * 7919 % workers), event);
+            });
         });
-    });
+    }
 }
 
 /// A prompt of `runs` runs of 32 blocks whose content depends on `prompt`.
@@ -37,40 +44,56 @@ fn prompt(prompt: u64, runs: u64) -> Vec<BlockRun> {
 
 fn cache(c: &mut Criterion) {
     const BLOCKS: u32 = 768;
-    let mut group = c.benchmark_group("cache, prompt of 768 blocks");
-    group.throughput(Throughput::Elements(u64::from(BLOCKS)));
-    let mut cache = BlockCache::new(16_384, EvictionKind::Lru);
-    let mut number = 0;
-    group.bench_function("miss, store and evict", |b| {
-        b.iter(|| {
-            number += 1;
-            let runs = prompt(number, 24);
-            let mut lease = cache.acquire(&runs, 0);
-            assert!(cache.extend(&mut lease, &runs, BLOCKS, BLOCKS));
-            cache.release(lease);
-            cache.drain_events();
+    for (name, runs, each) in [("24 runs", 24u64, 32), ("one run", 1, 768)] {
+        let prompt = |number: u64| -> Vec<BlockRun> {
+            let run = |at| BlockRun { content: mix(&[number, at]), first: 0, count: each };
+            (0..runs).map(run).collect()
+        };
+        let mut group = c.benchmark_group(format!("cache, prompt of 768 blocks in {name}"));
+        group.throughput(Throughput::Elements(u64::from(BLOCKS)));
+        let mut cache = BlockCache::new(16_384, EvictionKind::Lru);
+        let mut number = 0;
+        group.bench_function("miss, store and evict", |b| {
+            b.iter(|| {
+                number += 1;
+                let runs = prompt(number);
+                let mut lease = cache.acquire(&runs, 0);
+                assert!(cache.extend(&mut lease, &runs, BLOCKS, BLOCKS));
+                cache.release(lease);
+                cache.drain_events();
+            });
         });
-    });
-    let runs = prompt(number, 24);
-    group.bench_function("hit", |b| {
-        b.iter(|| {
-            let found = cache.lookup(&runs, BLOCKS);
-            let lease = cache.acquire(&runs, found.blocks);
-            cache.release(lease);
+        let mut cache = BlockCache::new(16_384, EvictionKind::Lru);
+        let runs = prompt(0);
+        let mut lease = cache.acquire(&runs, 0);
+        assert!(cache.extend(&mut lease, &runs, BLOCKS, BLOCKS));
+        cache.release(lease);
+        group.bench_function("hit", |b| {
+            b.iter(|| {
+                let found = cache.lookup(&runs, BLOCKS);
+                let lease = cache.acquire(&runs, found.blocks);
+                cache.release(lease);
+            });
         });
-    });
-    group.finish();
+        group.finish();
+    }
+}
+
+/// What every worker tells: 200 prompts each, of which one in `groups` workers hold the same.
+fn warm(workers: u32, groups: u32, mut tell: impl FnMut(u32, &[CacheEvent])) {
+    for worker in 0..workers {
+        for at in 0..200 {
+            let runs = prompt(u64::from(worker % groups) + u64::from(groups) * at, 16);
+            let events: Vec<CacheEvent> =
+                runs.into_iter().map(|run| CacheEvent::Stored { run, copy: false }).collect();
+            tell(worker, &events);
+        }
+    }
 }
 
 fn index(c: &mut Criterion) {
     let mut index = PrefixIndex::default();
-    for worker in 0..64u32 {
-        for at in 0..200 {
-            for run in prompt(u64::from(worker % 8) + 8 * at, 16) {
-                index.apply(worker, &CacheEvent::Stored { run, copy: false });
-            }
-        }
-    }
+    warm(64, 8, |worker, events| events.iter().for_each(|event| index.apply(worker, event)));
     let runs = prompt(3, 16);
     let mut overlaps = vec![0; 64];
     c.bench_function("index, 64 workers: query of 512 blocks", |b| {
@@ -83,6 +106,70 @@ fn index(c: &mut Criterion) {
             index.apply(7, &CacheEvent::Removed { run, copy: false });
         });
     });
+}
+
+/// A prompt of 8,192 tokens, an eighth of the workers holding it, with what the frontend books.
+fn decisions(c: &mut Criterion) {
+    for workers in [4u32, 64, 1000] {
+        let mut group = c.benchmark_group(format!("decision, {workers} workers"));
+        for entry in ROUTERS {
+            let facts =
+                ClusterFacts { workers: workers as usize, block_tokens: 16, kv_blocks: 1 << 20 };
+            let policy = build(entry.name, &RouterSpec::default()).expect("it is in the list");
+            let mut frontend = Frontend::new(policy, &KvSpec::default(), facts, 1, 0);
+            warm(workers, 8, |worker, events| frontend.on_cache_events(worker, events));
+            let runs: Arc<[BlockRun]> = prompt(3, 16).into();
+            let mut id = 0;
+            group.bench_function(entry.name, |b| {
+                b.iter(|| {
+                    id += 1;
+                    let request = RouteRequest {
+                        id,
+                        session: id,
+                        now: Nanos(id),
+                        prompt_tokens: 8192,
+                        runs: &runs,
+                        true_best_overlap: 512,
+                    };
+                    black_box(frontend.route(&request, &runs, false));
+                    // Eight requests per worker in flight.
+                    if id > u64::from(8 * workers) {
+                        frontend.on_complete(id - u64::from(8 * workers));
+                    }
+                });
+            });
+        }
+        group.finish();
+    }
+}
+
+fn paths(c: &mut Criterion) {
+    let mut paths = Paths::default();
+    let runs = prompt(1, 24);
+    c.bench_function("paths: a known prompt of 24 runs", |b| {
+        b.iter(|| paths.shorten(black_box(&runs), 24));
+    });
+}
+
+fn readers(c: &mut Criterion) {
+    let place = tempfile::tempdir().expect("benches may write");
+    let mut text = String::new();
+    for line in 0..20_000u64 {
+        let hashes: Vec<u64> = (0..24).map(|at| line / 4 * 24 + at).collect();
+        let time = line * 250;
+        let _ = writeln!(
+            text,
+            "{{\"timestamp\": {time}, \"input_length\": 12288, \"output_length\": 300, \"hash_ids\": {hashes:?}}}"
+        );
+    }
+    let path = place.path().join("trace.jsonl");
+    std::fs::write(&path, &text).expect("benches may write");
+    let mut group = c.benchmark_group("readers");
+    group.sample_size(20).throughput(Throughput::Bytes(text.len() as u64));
+    group.bench_function("mooncake, hashed", |b| {
+        b.iter(|| trace::scan(&trace::spec(&path)).expect("it is well formed"));
+    });
+    group.finish();
 }
 
 fn whole_runs(c: &mut Criterion) {
@@ -161,5 +248,15 @@ fn live_text(c: &mut Criterion) {
 #[cfg(not(feature = "live"))]
 fn live_text(_: &mut Criterion) {}
 
-criterion_group!(benches, event_queue, cache, index, live_text, whole_runs);
+criterion_group!(
+    benches,
+    event_queue,
+    cache,
+    index,
+    decisions,
+    paths,
+    readers,
+    live_text,
+    whole_runs
+);
 criterion_main!(benches);

@@ -9,6 +9,10 @@
 //! equality of (key, index in the run) means equality of the whole prefix. A block that straddles
 //! segments is a run of one.
 
+mod paths;
+
+pub use paths::Paths;
+
 use xxhash_rust::xxh3::xxh3_64;
 
 /// A stretch of a prompt: the first `tokens` tokens of content `content`.

@@ -1,37 +1,71 @@
 //! The paged KV cache of one worker, with prefix reuse.
 //!
-//! The interface speaks of runs of blocks and of leases; no caller handles a single block, so the
-//! inside may become run-based without touching anyone else. Rules (vLLM V1):
+//! The interface speaks of runs of blocks and of leases; no caller handles a single block. Rules
+//! (vLLM V1):
 //! - The longest run of leading blocks present is reused; blocks become hittable when they are
 //!   stored, which is when they are scheduled to be computed.
 //! - Copies of a block under one key are kept; the oldest is the one that is hit.
 //! - A freed block stays hittable until it is reused for something else. Blocks without content are
 //!   reused first, then whichever the eviction policy names. A lease is freed tail first, so that
 //!   leaves go before the prefixes they need.
+//!
+//! Inside, blocks of one run that have met the same fate form a [`pieces::Piece`] and are hit, freed,
+//! revived and evicted together; a piece is split where fates part. Blocks without content are only
+//! counted. `model` (in tests) does the same block by block; the two must agree event for event.
 
 mod eviction;
-mod table;
+#[cfg(test)]
+mod model;
+mod pieces;
 
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::scenario::EvictionKind;
 use eviction::Eviction;
-use table::{NONE, Place, Table};
+use pieces::{Pieces, Stretch};
 
 /// Blocks held by one running request, in order of the sequence. Opaque: it must go back through
 /// [`BlockCache::release`].
 #[derive(Debug, Default)]
 pub struct Lease {
-    blocks: Vec<u32>,
+    /// What it holds last, which is all that growing it touches.
+    last: Held,
+    /// What it holds before that.
+    before: Vec<Held>,
     /// Leading blocks that have content.
     stored: u32,
+    /// Blocks behind them that have none yet.
+    blank: u32,
     /// Where in the request's runs the next block to store lies.
     cursor: Cursor,
+}
+
+/// `blocks` blocks of one run from the start of `piece` on, and of those split off behind it since.
+#[derive(Clone, Copy, Debug, Default)]
+struct Held {
+    piece: u32,
+    blocks: u32,
 }
 
 impl Lease {
     /// Number of blocks held.
     pub fn blocks(&self) -> u32 {
-        self.blocks.len() as u32
+        self.stored + self.blank
+    }
+
+    fn push(&mut self, piece: u32, blocks: u32) {
+        let before = std::mem::replace(&mut self.last, Held { piece, blocks });
+        if before.blocks > 0 {
+            self.before.push(before);
+        }
+    }
+
+    /// Moves on by `count` blocks of a run of `run_count`.
+    fn advance(&mut self, count: u32, run_count: u32) {
+        self.stored += count;
+        self.cursor.index += count;
+        if self.cursor.index == run_count {
+            self.cursor = Cursor { run: self.cursor.run + 1, index: 0 };
+        }
     }
 }
 
@@ -51,28 +85,20 @@ pub struct Prefix {
     pub active: u32,
 }
 
-/// One physical block.
-#[derive(Clone, Copy, Debug)]
-struct Block {
-    place: Place,
-    /// Leases that hold it.
-    refs: u32,
-    /// The next younger copy of the same content.
-    next_copy: u32,
-}
-
 /// See the module's documentation.
 pub struct BlockCache {
     capacity: u32,
-    table: Table,
-    /// Grown as blocks are first used; those never used are `capacity − blocks.len()`.
-    blocks: Vec<Block>,
-    /// Used before, free now, without content.
-    blank: Vec<u32>,
+    pieces: Pieces,
     eviction: Box<dyn Eviction>,
+    /// Blocks without content that nobody holds.
+    blank: u32,
+    /// Blocks without content that leases hold.
+    partial: u32,
     in_use: u32,
     evicted: u64,
     events: Vec<CacheEvent>,
+    /// Pieces of one holding, while it is released.
+    strand: Vec<u32>,
 }
 
 impl BlockCache {
@@ -80,13 +106,14 @@ impl BlockCache {
     pub fn new(capacity: u32, eviction: EvictionKind) -> BlockCache {
         BlockCache {
             capacity,
-            table: Table::default(),
-            blocks: Vec::new(),
-            blank: Vec::new(),
+            pieces: Pieces::default(),
             eviction: eviction::build(eviction),
+            blank: capacity,
+            partial: 0,
             in_use: 0,
             evicted: 0,
             events: Vec::new(),
+            strand: Vec::new(),
         }
     }
 
@@ -110,7 +137,12 @@ impl BlockCache {
         self.evicted
     }
 
-    /// Changes since the last call, in order.
+    /// Changes since the last [`BlockCache::drain_events`], in order.
+    pub fn events(&self) -> &[CacheEvent] {
+        &self.events
+    }
+
+    /// The same, and forgets them.
     pub fn drain_events(&mut self) -> std::vec::Drain<'_, CacheEvent> {
         self.events.drain(..)
     }
@@ -119,45 +151,73 @@ impl BlockCache {
     pub fn lookup(&self, runs: &[BlockRun], most: u32) -> Prefix {
         let mut found = Prefix::default();
         for run in runs {
-            let Some(heads) = self.table.heads(run.content) else {
+            let Some(slot) = self.pieces.find(run.content) else {
                 break;
             };
-            let wanted = run.count.min(most - found.blocks);
-            let present = heads.iter().skip(run.first as usize).take(wanted as usize);
-            let before = found.blocks;
-            for head in present.take_while(|head| **head != NONE) {
-                found.blocks += 1;
-                found.active += u32::from(self.blocks[*head as usize].refs > 0);
+            let wanted = run.first + run.count.min(most - found.blocks);
+            let mut at = run.first;
+            for (_, piece) in self.pieces.heads(slot) {
+                if piece.end <= at {
+                    continue;
+                }
+                if piece.first > at || at == wanted {
+                    break;
+                }
+                let to = piece.end.min(wanted);
+                found.active += if piece.refs > 0 { to - at } else { 0 };
+                at = to;
             }
-            if found.blocks - before < run.count {
+            found.blocks += at - run.first;
+            if at < run.end() {
                 break;
             }
         }
         found
     }
 
-    /// Takes the leading `count` blocks of `runs`, which a [`BlockCache::lookup`] has just found.
+    /// Takes the leading `count` blocks of `runs`, which a [`BlockCache::lookup`] has found and which
+    /// are still there.
     pub fn acquire(&mut self, runs: &[BlockRun], count: u32) -> Lease {
-        let mut lease = Lease { blocks: Vec::with_capacity(count as usize), ..Lease::default() };
+        let mut lease = Lease::default();
         while lease.stored < count {
             let run = runs[lease.cursor.run];
             let take = (run.count - lease.cursor.index).min(count - lease.stored);
-            let heads = self.table.heads(run.content).expect("a lookup has just found the run");
-            let from = (run.first + lease.cursor.index) as usize;
-            lease.blocks.extend_from_slice(&heads[from..from + take as usize]);
+            let slot = self.pieces.find(run.content).expect("a lookup has found the run");
+            let from = run.first + lease.cursor.index;
+            self.hold(&mut lease, slot, from, from + take);
             lease.advance(take, run.count);
         }
-        for id in &lease.blocks {
-            let block = &mut self.blocks[*id as usize];
-            debug_assert_ne!(*id, NONE, "a lookup has just found the block");
-            self.eviction.hit(*id);
-            if block.refs == 0 {
-                self.eviction.revived(*id);
-                self.in_use += 1;
-            }
-            block.refs += 1;
-        }
         lease
+    }
+
+    /// Adds the oldest copies of the blocks `from .. to` of a run to `lease`.
+    fn hold(&mut self, lease: &mut Lease, slot: u32, from: u32, to: u32) {
+        let mut at = from;
+        while at < to {
+            let mut id = self.pieces.head_at(slot, at).expect("a lookup has found the block");
+            if self.pieces[id].first < at {
+                id = self.split(id, at);
+            }
+            if self.pieces[id].end > to {
+                self.split(id, to);
+            }
+            let piece = &mut self.pieces[id];
+            if piece.refs == 0 {
+                self.eviction.revived(id, piece);
+                self.in_use += piece.blocks();
+            }
+            self.eviction.hit(id);
+            piece.refs += 1;
+            lease.push(id, piece.blocks());
+            at = piece.end;
+        }
+    }
+
+    /// Cuts a piece in two; the upper part, from block `at` on, gets the new number returned.
+    fn split(&mut self, id: u32, at: u32) -> u32 {
+        let upper = self.pieces.split(id, at);
+        self.eviction.split(id, upper, &self.pieces[upper]);
+        upper
     }
 
     /// Grows `lease` to `blocks` blocks and gives content to the leading `full` of them, as laid
@@ -167,151 +227,172 @@ impl BlockCache {
         if missing > self.available() {
             return false;
         }
-        for _ in 0..missing {
-            let id = self.take_block();
-            lease.blocks.push(id);
-        }
+        self.take_blocks(missing);
         self.in_use += missing;
+        self.partial += missing;
+        lease.blank += missing;
         while lease.stored < full {
             let run = runs[lease.cursor.run];
             let take = (run.count - lease.cursor.index).min(full - lease.stored);
             self.store(lease, run, take);
+            lease.blank -= take;
+            self.partial -= take;
             lease.advance(take, run.count);
         }
         true
     }
 
-    /// Gives content to the next `take` blocks of `lease`: those of `run` from its cursor on.
-    fn store(&mut self, lease: &Lease, run: BlockRun, take: u32) {
-        let slot = self.table.slot(run.content);
-        for offset in 0..take {
-            let id = lease.blocks[(lease.stored + offset) as usize];
-            let place = Place { slot, index: run.first + lease.cursor.index + offset };
-            self.blocks[id as usize].place = place;
-            self.eviction.stored(id);
-            let copy = self.link(id, place);
-            let one = BlockRun { content: run.content, first: place.index, count: 1 };
-            self.emit_stored(one, copy);
+    /// Gives content to the next `take` blocks of `lease`: those of `run` from its cursor on. Where a
+    /// block is there already, the new one becomes its youngest copy.
+    fn store(&mut self, lease: &mut Lease, run: BlockRun, take: u32) {
+        let mut at = run.first + lease.cursor.index;
+        let to = at + take;
+        if self.grow(lease, run.content, at, to) {
+            self.emit_stored(BlockRun { content: run.content, first: at, count: take }, false);
+            return;
+        }
+        let slot = self.pieces.slot(run.content);
+        while at < to {
+            let Stretch { end, present: copy } = self.pieces.stretch(slot, at, to);
+            let blocks = end - at;
+            let piece = self.pieces.add(slot, at, end, copy);
+            self.eviction.stored(piece, &self.pieces[piece]);
+            lease.push(piece, blocks);
+            self.emit_stored(BlockRun { content: run.content, first: at, count: blocks }, copy);
+            at = end;
         }
     }
 
-    /// Enters a block in the table, behind older copies; says whether there were any.
-    fn link(&mut self, id: u32, place: Place) -> bool {
-        let head = self.table.head_mut(place);
-        if *head == NONE {
-            *head = id;
+    /// Adds the blocks `at .. to` of a run to the piece of the lease's last block, where that is
+    /// simple: they follow it, are not there yet, nobody else holds the piece, and the policy does not
+    /// tell its blocks apart. So a request that decodes is one piece.
+    fn grow(&mut self, lease: &mut Lease, content: u64, at: u32, to: u32) -> bool {
+        let held = &mut lease.last;
+        if held.blocks == 0 || !self.eviction.tells_by_piece() {
             return false;
         }
-        let mut last = *head;
-        while self.blocks[last as usize].next_copy != NONE {
-            last = self.blocks[last as usize].next_copy;
+        let (mut id, mut left) = (held.piece, held.blocks);
+        while self.pieces[id].blocks() < left {
+            left -= self.pieces[id].blocks();
+            id = self.pieces[id].behind;
         }
-        self.blocks[last as usize].next_copy = id;
+        let piece = &self.pieces[id];
+        let is_last = piece.blocks() == left && piece.end == at && piece.refs == 1 && !piece.copy;
+        // Within a run, the block before is of the same run.
+        let same_run = lease.cursor.index > 0 || self.pieces.content(piece.slot) == content;
+        if !is_last || !same_run || self.pieces.room(id) < to {
+            return false;
+        }
+        self.pieces[id].end = to;
+        held.blocks += to - at;
         true
     }
 
-    /// A block without content: never used, blank, or evicted for the purpose.
-    fn take_block(&mut self) -> u32 {
-        let fresh = Block { place: Place::NOWHERE, refs: 1, next_copy: NONE };
-        if let Some(id) = self.blank.pop() {
-            self.blocks[id as usize] = fresh;
-            return id;
+    /// Finds `count` blocks without content: those there are, then evicted ones.
+    fn take_blocks(&mut self, count: u32) {
+        let blank = count.min(self.blank);
+        self.blank -= blank;
+        let mut left = count - blank;
+        while left > 0 {
+            let victim = self.eviction.victim().expect("blocks were available");
+            left -= self.evict(victim, left);
         }
-        if (self.blocks.len() as u32) < self.capacity {
-            self.blocks.push(fresh);
-            return self.blocks.len() as u32 - 1;
-        }
-        let id = self.eviction.victim().expect("blocks were available");
-        self.evict(id);
-        self.blocks[id as usize] = fresh;
-        id
     }
 
-    /// Takes the content from a free block.
-    fn evict(&mut self, id: u32) {
-        let Block { place, next_copy, .. } = self.blocks[id as usize];
-        let content = self.table.content(place.slot);
-        let head = self.table.head_mut(place);
-        let copy = if *head == id {
-            *head = next_copy;
-            next_copy != NONE
-        } else {
-            let mut before = *head;
-            while self.blocks[before as usize].next_copy != id {
-                before = self.blocks[before as usize].next_copy;
-            }
-            self.blocks[before as usize].next_copy = next_copy;
-            true
-        };
-        if !copy {
-            self.table.vacated(place);
+    /// Takes the content from at most `most` blocks of a free piece, in the order of the policy;
+    /// returns how many.
+    fn evict(&mut self, id: u32, most: u32) -> u32 {
+        let piece = self.pieces[id];
+        let alone = piece.copy || self.pieces.copies(piece.slot).is_empty();
+        let count = if self.eviction.tail_first() && alone { most.min(piece.blocks()) } else { 1 };
+        let first = if self.eviction.tail_first() { piece.end - count } else { piece.first };
+        let content = self.pieces.content(piece.slot);
+        let whole = count == piece.blocks();
+        if whole {
+            self.eviction.revived(id, &piece);
         }
-        self.evicted += 1;
-        self.emit_removed(BlockRun { content, first: place.index, count: 1 }, copy);
+        let heir = if alone { None } else { self.pieces.oldest_copy(piece.slot, first) };
+        self.pieces.cut(id, first, first + count);
+        if let Some(heir) = heir {
+            self.promote(heir, first);
+        }
+        if whole {
+            self.pieces.remove(id);
+        }
+        self.evicted += u64::from(count);
+        let copy = piece.copy || heir.is_some();
+        self.emit_removed(BlockRun { content, first, count }, copy);
+        count
+    }
+
+    /// Makes block `at` of a younger copy the oldest one.
+    fn promote(&mut self, copy: u32, at: u32) {
+        let mut id = copy;
+        if self.pieces[id].first < at {
+            id = self.split(id, at);
+        }
+        if self.pieces[id].end > at + 1 {
+            self.split(id, at + 1);
+        }
+        self.pieces.promote(id);
     }
 
     /// Returns a lease's blocks, tail first.
     pub fn release(&mut self, lease: Lease) {
-        for id in lease.blocks.iter().rev() {
-            let block = &mut self.blocks[*id as usize];
-            block.refs -= 1;
-            if block.refs > 0 {
-                continue;
-            }
-            self.in_use -= 1;
-            if block.place == Place::NOWHERE {
-                self.blank.push(*id);
-            } else {
-                self.eviction.released(*id);
+        self.in_use -= lease.blank;
+        self.partial -= lease.blank;
+        self.blank += lease.blank;
+        let mut strand = std::mem::take(&mut self.strand);
+        debug_assert!(lease.last.blocks > 0 || lease.before.is_empty(), "the last is filled first");
+        for held in std::iter::once(&lease.last).chain(lease.before.iter().rev()) {
+            self.pieces.strand(held.piece, held.blocks, &mut strand);
+            for id in strand.iter().rev() {
+                let piece = &mut self.pieces[*id];
+                piece.refs -= 1;
+                if piece.refs == 0 {
+                    self.in_use -= piece.blocks();
+                    self.eviction.released(*id, piece);
+                }
             }
         }
+        self.strand = strand;
     }
 
-    fn emit_stored(&mut self, one: BlockRun, copy: bool) {
+    fn emit_stored(&mut self, new: BlockRun, copy: bool) {
         if let Some(CacheEvent::Stored { run, copy: same }) = self.events.last_mut()
-            && (run.content, run.end(), *same) == (one.content, one.first, copy)
+            && (run.content, run.end(), *same) == (new.content, new.first, copy)
         {
-            run.count += 1;
+            run.count += new.count;
         } else {
-            self.events.push(CacheEvent::Stored { run: one, copy });
+            self.events.push(CacheEvent::Stored { run: new, copy });
         }
     }
 
-    fn emit_removed(&mut self, one: BlockRun, copy: bool) {
+    fn emit_removed(&mut self, gone: BlockRun, copy: bool) {
         if let Some(CacheEvent::Removed { run, copy: same }) = self.events.last_mut()
-            && (run.content, run.first, *same) == (one.content, one.first + 1, copy)
+            && (run.content, run.first, *same) == (gone.content, gone.end(), copy)
         {
-            run.first -= 1;
-            run.count += 1;
+            run.first = gone.first;
+            run.count += gone.count;
         } else {
-            self.events.push(CacheEvent::Removed { run: one, copy });
+            self.events.push(CacheEvent::Removed { run: gone, copy });
         }
     }
 
-    /// Blocks counted one by one: (in use, cached and free, blank or never used). For tests of
+    /// Blocks counted piece by piece: (in use, cached and free, blank or never used). For tests of
     /// conservation: they add up to [`BlockCache::capacity`].
     pub fn census(&self) -> (u32, u32, u32) {
-        let used = self.blocks.iter().filter(|block| block.refs > 0).count() as u32;
-        let free = |block: &&Block| block.refs == 0 && block.place != Place::NOWHERE;
-        let cached = self.blocks.iter().filter(free).count() as u32;
-        let blank = self.blank.len() as u32 + self.capacity - self.blocks.len() as u32;
-        (used, cached, blank)
+        let (used, cached) = self.pieces.all().fold((0, 0), |(used, cached), piece| {
+            let blocks = piece.blocks();
+            if piece.refs > 0 { (used + blocks, cached) } else { (used, cached + blocks) }
+        });
+        (used + self.partial, cached, self.blank)
     }
 
     /// How often blocks are held, all leases together.
     pub fn references(&self) -> u64 {
-        self.blocks.iter().map(|block| u64::from(block.refs)).sum()
-    }
-}
-
-impl Lease {
-    /// Moves on by `count` blocks of a run of `run_count`.
-    fn advance(&mut self, count: u32, run_count: u32) {
-        self.stored += count;
-        self.cursor.index += count;
-        if self.cursor.index == run_count {
-            self.cursor = Cursor { run: self.cursor.run + 1, index: 0 };
-        }
+        let held = |piece: &pieces::Piece| u64::from(piece.refs) * u64::from(piece.blocks());
+        self.pieces.all().map(held).sum::<u64>() + u64::from(self.partial)
     }
 }
 

@@ -1,4 +1,5 @@
-//! The cache against a naive model: lists of (content, index) scanned from the front.
+//! The cache against a naive model, lists of (content, index) scanned from the front, and against
+//! the same cache block by block.
 
 use super::*;
 use proptest::prelude::*;
@@ -235,4 +236,107 @@ fn the_tail_of_a_finished_request_is_evicted_before_its_prefix() {
     assert!(cache.extend(&mut lease, &new, 2, 2));
     assert_eq!(cache.lookup(&old, 4).blocks, 2);
     assert!(!cache.extend(&mut lease, &new, 5, 2), "only four blocks exist");
+}
+
+/// A request in the cache and in the cache block by block.
+struct Twin {
+    runs: Vec<BlockRun>,
+    lease: Lease,
+    plain: model::Lease,
+    full: u32,
+}
+
+/// The two caches must agree in all that can be seen of them.
+struct Twins {
+    cache: BlockCache,
+    plain: model::BlockCache,
+    live: Vec<Twin>,
+}
+
+impl Twins {
+    fn new(capacity: u32, kind: EvictionKind) -> Twins {
+        let (cache, plain) =
+            (BlockCache::new(capacity, kind), model::BlockCache::new(capacity, kind));
+        Twins { cache, plain, live: Vec::new() }
+    }
+
+    fn admit(&mut self, runs: Vec<BlockRun>, spare: u32) {
+        let blocks: u32 = runs.iter().map(|run| run.count).sum();
+        let most = blocks.saturating_sub(spare);
+        let found = self.cache.lookup(&runs, most);
+        let plain = self.plain.lookup(&runs, most);
+        assert_eq!((found.blocks, found.active), (plain.blocks, plain.active));
+        let lease = self.cache.acquire(&runs, found.blocks);
+        let plain = self.plain.acquire(&runs, found.blocks);
+        self.live.push(Twin { runs, lease, plain, full: found.blocks });
+    }
+
+    fn extend(&mut self, which: usize, more: u32, partial: u32) {
+        let live = &mut self.live[which];
+        let blocks: u32 = live.runs.iter().map(|run| run.count).sum();
+        let full = (live.full + more).min(blocks);
+        let fits = self.cache.extend(&mut live.lease, &live.runs, full + partial, full);
+        assert_eq!(fits, self.plain.extend(&mut live.plain, &live.runs, full + partial, full));
+        live.full = if fits { full } else { live.full };
+        assert_eq!(live.lease.blocks(), live.plain.blocks());
+    }
+
+    fn release(&mut self, which: usize) {
+        let gone = self.live.swap_remove(which);
+        self.cache.release(gone.lease);
+        self.plain.release(gone.plain);
+    }
+
+    fn check(&mut self) {
+        assert_eq!(self.cache.census(), self.plain.census());
+        assert_eq!(self.cache.references(), self.plain.references());
+        assert_eq!(self.cache.evicted(), self.plain.evicted());
+        assert_eq!(self.cache.in_use(), self.plain.in_use());
+        let events: Vec<CacheEvent> = self.cache.drain_events().collect();
+        assert_eq!(events, self.plain.drain_events().collect::<Vec<_>>());
+    }
+}
+
+/// Runs of a prompt drawn from a few long ones, so that prompts end within each other's runs; some
+/// come as two runs, the second going on where the first ends.
+fn long_runs(shape: &[(u8, u8)]) -> Vec<BlockRun> {
+    let mut key = 7;
+    let runs = |(content, count): &(u8, u8)| {
+        key = crate::prompt::mix(&[key, u64::from(*content % 2)]);
+        let count = u32::from(count % 24) + 1;
+        let cut = if content & 4 == 0 { 0 } else { count / 2 };
+        let lower = BlockRun { content: key, first: 0, count: cut };
+        [lower, BlockRun { content: key, first: cut, count: count - cut }]
+    };
+    shape.iter().flat_map(runs).filter(|run| run.count > 0).collect()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(1500))]
+    #[test]
+    fn pieces_behave_as_single_blocks_do(
+        capacity in 8u32..96,
+        kind in prop::sample::select(vec![EvictionKind::Lru, EvictionKind::Fifo, EvictionKind::Lfu]),
+        spare in 0u32..3,
+        ops in prop::collection::vec(some_op(), 1..160),
+    ) {
+        let mut twins = Twins::new(capacity, kind);
+        for op in ops {
+            match op {
+                Op::Admit(shape, blocks, partial) => {
+                    twins.admit(long_runs(&shape), spare);
+                    twins.extend(twins.live.len() - 1, 3 * u32::from(blocks), u32::from(partial));
+                }
+                Op::Extend(which, blocks) if !twins.live.is_empty() => {
+                    let which = usize::from(which) % twins.live.len();
+                    twins.extend(which, u32::from(blocks) / 2, u32::from(blocks % 2));
+                }
+                Op::Release(which) if !twins.live.is_empty() => {
+                    twins.release(usize::from(which) % twins.live.len());
+                }
+                _ => {}
+            }
+            twins.check();
+        }
+    }
 }

@@ -4,9 +4,9 @@
 
 use super::TouchOrder;
 use super::stack::{Hits, LruStack};
-use crate::prompt::{Segment, total_tokens};
-use crate::workload::trace::blocks::block_keys;
-use rustc_hash::{FxHashMap, FxHashSet};
+use crate::prompt::{BlockRun, Paths, Segment, total_tokens};
+use crate::workload::trace::blocks::runs_with_tail;
+use rustc_hash::FxHashMap;
 
 /// Sums over the prompts seen so far.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -31,8 +31,8 @@ pub struct Totals {
 #[derive(Debug)]
 struct RoundRobin {
     workers: u32,
-    /// `worker << 32 | block`.
-    held: FxHashSet<u64>,
+    /// Leading blocks held, by worker and run.
+    held: FxHashMap<(u64, u64), u32>,
     hits: Hits,
     last: usize,
 }
@@ -41,12 +41,41 @@ struct RoundRobin {
 #[derive(Debug)]
 pub struct Caches {
     block_tokens: u32,
-    numbers: FxHashMap<u64, u32>,
+    paths: Paths,
+    numbers: Numbers,
     totals: Totals,
     stacks: Vec<(TouchOrder, LruStack)>,
     round_robin: Vec<RoundRobin>,
-    keys: Vec<u64>,
     blocks: Vec<u32>,
+}
+
+/// Numbers blocks in the order in which they are first seen.
+#[derive(Debug, Default)]
+struct Numbers {
+    /// By run: known up to which block, and the number of the first block that this added.
+    known: FxHashMap<u64, Vec<(u32, u32)>>,
+    next: u32,
+}
+
+impl Numbers {
+    /// Appends the numbers of a run's blocks, which begin at its block 0.
+    fn append(&mut self, run: &BlockRun, into: &mut Vec<u32>) {
+        let stretches = self.known.entry(run.content).or_default();
+        let known = stretches.last().map_or(0, |(end, _)| *end);
+        if known < run.count {
+            stretches.push((run.count, self.next));
+            self.next += run.count - known;
+        }
+        let mut at = 0;
+        for (end, first) in stretches {
+            let blocks = run.count.min(*end) - at;
+            into.extend(*first..*first + blocks);
+            at += blocks;
+            if at == run.count {
+                return;
+            }
+        }
+    }
 }
 
 impl Caches {
@@ -54,23 +83,27 @@ impl Caches {
     pub fn new(block_tokens: u32, orders: &[TouchOrder], round_robin: &[u32]) -> Caches {
         Caches {
             block_tokens,
-            numbers: FxHashMap::default(),
+            paths: Paths::default(),
+            numbers: Numbers::default(),
             totals: Totals::default(),
             stacks: orders.iter().map(|order| (*order, LruStack::default())).collect(),
             round_robin: round_robin.iter().map(|n| RoundRobin::new(*n)).collect(),
-            keys: Vec::new(),
             blocks: Vec::new(),
         }
     }
 
     /// Adds a prompt; returns how many of its leading blocks the cache without end held.
     pub fn add(&mut self, prompt: &[Segment]) -> usize {
-        let seen = self.number_blocks(prompt);
+        let runs = runs_with_tail(prompt, self.block_tokens);
+        let (runs, _) = self.paths.shorten(&runs, runs.len());
+        let seen = self.numbers.next;
+        self.blocks.clear();
+        runs.iter().for_each(|run| self.numbers.append(run, &mut self.blocks));
         let length = total_tokens(prompt);
         let hit = self.blocks.iter().take_while(|block| **block < seen).count();
         let request = self.totals.requests;
         self.count(length, self.blocks.len() as u64, hit);
-        self.totals.unique_blocks = self.numbers.len() as u64;
+        self.totals.unique_blocks = u64::from(self.numbers.next);
 
         let block_tokens = self.block_tokens;
         let tokens = |place: usize| block_length(length, block_tokens, place);
@@ -82,7 +115,7 @@ impl Caches {
             }
         }
         for caches in &mut self.round_robin {
-            caches.add(request, &self.blocks, length, block_tokens);
+            caches.add(request, &runs, length, block_tokens);
         }
         hit
     }
@@ -94,25 +127,13 @@ impl Caches {
         self.count(tokens, blocks, 0);
     }
 
-    /// Numbers the blocks of a prompt; returns how many different ones were known before.
-    fn number_blocks(&mut self, prompt: &[Segment]) -> u32 {
-        block_keys(prompt, self.block_tokens, &mut self.keys);
-        let seen = self.numbers.len() as u32;
-        self.blocks.clear();
-        for key in &self.keys {
-            let next = self.numbers.len() as u32;
-            self.blocks.push(*self.numbers.entry(*key).or_insert(next));
-        }
-        seen
-    }
-
     fn count(&mut self, length: u64, blocks: u64, hit: usize) {
         let full = length / u64::from(self.block_tokens);
         self.totals.requests += 1;
         self.totals.tokens += length;
         self.totals.blocks += blocks;
         self.totals.full_blocks += full;
-        self.totals.infinite.add(hit, length, self.block_tokens);
+        self.totals.infinite.add_prefix(hit, length, self.block_tokens);
         self.totals.full_block_hits += full.min(hit as u64);
     }
 
@@ -134,22 +155,28 @@ impl Caches {
 
 impl RoundRobin {
     fn new(workers: u32) -> RoundRobin {
-        RoundRobin { workers, held: FxHashSet::default(), hits: Hits::default(), last: 0 }
+        RoundRobin { workers, held: FxHashMap::default(), hits: Hits::default(), last: 0 }
     }
 
-    fn add(&mut self, request: u64, blocks: &[u32], length: u64, block_tokens: u32) {
-        let worker = (request % u64::from(self.workers)) << 32;
-        let held = |block: &&u32| self.held.contains(&(worker | u64::from(**block)));
-        self.last = blocks.iter().take_while(held).count();
-        self.hits.add(self.last, length, block_tokens);
-        let touched = blocks.iter().map(|block| worker | u64::from(*block));
-        self.held.extend(touched);
+    fn add(&mut self, request: u64, runs: &[BlockRun], length: u64, block_tokens: u32) {
+        let worker = request % u64::from(self.workers);
+        let (mut found, mut goes_on) = (0, true);
+        for run in runs {
+            let held = self.held.entry((worker, run.content)).or_insert(0);
+            if goes_on {
+                found += run.count.min(*held) as usize;
+                goes_on = *held >= run.count;
+            }
+            *held = run.count.max(*held);
+        }
+        self.last = found;
+        self.hits.add_prefix(found, length, block_tokens);
     }
 }
 
 impl Hits {
     /// Adds the first `blocks` blocks of a prompt of `length` tokens.
-    fn add(&mut self, blocks: usize, length: u64, block_tokens: u32) {
+    fn add_prefix(&mut self, blocks: usize, length: u64, block_tokens: u32) {
         self.blocks += blocks as u64;
         self.tokens += length.min(blocks as u64 * u64::from(block_tokens));
     }

@@ -7,6 +7,8 @@
 //! depth is the number of marked slots after the block's own, counted by a Fenwick tree over words
 //! of 64 slots. The time line is packed again when it is full: O(log) a touch with tiny constants.
 
+use std::collections::BTreeMap;
+
 /// Hits of some cache.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Hits {
@@ -14,6 +16,13 @@ pub struct Hits {
     pub blocks: u64,
     /// Tokens in them.
     pub tokens: u64,
+}
+
+impl Hits {
+    pub(super) fn add(&mut self, other: Hits) {
+        self.blocks += other.blocks;
+        self.tokens += other.tokens;
+    }
 }
 
 /// Block that has never been touched.
@@ -29,8 +38,8 @@ pub struct LruStack {
     marks: Marks,
     next_slot: usize,
     live: usize,
-    /// Hits by the least depth that a cache must exceed to have them.
-    hits: Vec<Hits>,
+    /// Hits by the depth that the capacity of a cache must exceed to have them.
+    hits: BTreeMap<u32, Hits>,
     /// For each leading block of the last request, the greatest depth up to it.
     reach: Vec<u32>,
 }
@@ -42,7 +51,7 @@ impl Default for LruStack {
             marks: Marks::with_ones(0, FIRST_SLOTS),
             next_slot: 0,
             live: 0,
-            hits: Vec::new(),
+            hits: BTreeMap::new(),
             reach: Vec::new(),
         }
     }
@@ -54,16 +63,24 @@ impl LruStack {
     pub fn look_up(&mut self, known: &[u32], tokens: impl Fn(usize) -> u32) {
         self.reach.clear();
         let mut deepest = 0;
+        // Blocks behind each other mostly need the same capacity.
+        let mut here = Hits::default();
         for (place, block) in known.iter().enumerate() {
             let slot = self.slot_of[*block as usize];
-            deepest = deepest.max(self.marks.after(slot as usize));
-            self.reach.push(deepest);
-            let depth = deepest as usize;
-            if self.hits.len() <= depth {
-                self.hits.resize(depth + 1, Hits::default());
+            let depth = self.marks.after(slot as usize);
+            if depth > deepest {
+                self.count(deepest, std::mem::take(&mut here));
+                deepest = depth;
             }
-            self.hits[depth].blocks += 1;
-            self.hits[depth].tokens += u64::from(tokens(place));
+            self.reach.push(deepest);
+            here.add(Hits { blocks: 1, tokens: u64::from(tokens(place)) });
+        }
+        self.count(deepest, here);
+    }
+
+    fn count(&mut self, depth: u32, hits: Hits) {
+        if hits.blocks > 0 {
+            self.hits.entry(depth).or_default().add(hits);
         }
     }
 
@@ -98,12 +115,10 @@ impl LruStack {
 
     /// All hits of a cache of `capacity` blocks so far.
     pub fn hits(&self, capacity: u64) -> Hits {
-        let counted = usize::try_from(capacity).unwrap_or(usize::MAX);
-        let within = &self.hits[..counted.min(self.hits.len())];
-        within.iter().fold(Hits::default(), |sum, hits| Hits {
-            blocks: sum.blocks + hits.blocks,
-            tokens: sum.tokens + hits.tokens,
-        })
+        let mut sum = Hits::default();
+        let within = self.hits.iter().take_while(|(depth, _)| u64::from(**depth) < capacity);
+        within.for_each(|(_, hits)| sum.add(*hits));
+        sum
     }
 
     /// Leading blocks of the last request that a cache of `capacity` blocks held.

@@ -90,6 +90,11 @@ impl Recorder {
         Recorder { window, ..self }
     }
 
+    /// Whether measuring begins with a request that arrives at `at`.
+    pub fn opens_at(&self, at: Nanos) -> bool {
+        self.window.opens_at(at)
+    }
+
     /// A request reached the router.
     pub fn arrived(&mut self, at: Nanos) {
         if self.window.arrive(at) {
@@ -114,9 +119,10 @@ impl Recorder {
         self.workers[worker].requests += 1;
     }
 
-    /// A worker was executing a step from `start` to `end`.
+    /// A worker is executing steps from `start` to `end`.
     pub fn busy(&mut self, worker: usize, start: Nanos, end: Nanos, state: StepState) {
-        self.busy[worker] += end - start;
+        let counted = start.max(self.window.opened().unwrap_or(start)).min(end);
+        self.busy[worker] += end - counted;
         self.busy_until[worker] = end;
         self.timeline.step(worker, start, end, state);
     }

@@ -35,17 +35,23 @@ impl Window {
 
     /// A request arrived. Whether the window opened just now.
     pub fn arrive(&mut self, at: Nanos) -> bool {
-        let first = *self.first.get_or_insert(at);
-        let later = self.arrived == 0 || at > self.last;
-        let due = self.arrived >= self.requests && at - first >= self.time && later;
-        let warm = self.requests == 0 && self.time == Nanos::ZERO;
+        let opens = self.opens_at(at);
+        self.first.get_or_insert(at);
         self.arrived += 1;
         self.last = at;
-        let opens = self.opened.is_none() && (due || warm);
         if opens {
             self.opened = Some(at);
         }
         opens
+    }
+
+    /// Whether it opens when a request arrives at `at`, the next one.
+    pub fn opens_at(&self, at: Nanos) -> bool {
+        let later = self.arrived == 0 || at > self.last;
+        let since_first = at - self.first.unwrap_or(at);
+        let due = self.arrived >= self.requests && since_first >= self.time && later;
+        let warm = self.requests == 0 && self.time == Nanos::ZERO;
+        self.opened.is_none() && (due || warm)
     }
 
     /// When it opened.

@@ -3,35 +3,56 @@
 use super::index::{Holder, RunIndex};
 use crate::prompt::BlockRun;
 
-/// How many requests in flight cover the run, by how far: (blocks, requests), longest first.
+/// How many requests in flight cover the run, by how far: (blocks, requests).
 #[derive(Debug, Default)]
 pub struct Cover {
-    lengths: Vec<(u32, u32)>,
+    longest: (u32, u32),
+    /// The others, descending: requests end in the middle of a run rarely.
+    shorter: Vec<(u32, u32)>,
 }
 
 impl Holder for Cover {
     fn prefix(&self) -> u32 {
-        self.lengths.first().map_or(0, |(blocks, _)| *blocks)
+        self.longest.0
     }
 
     fn is_empty(&self) -> bool {
-        self.lengths.is_empty()
+        self.longest.0 == 0
     }
 }
 
 impl Cover {
     fn add(&mut self, blocks: u32) {
-        match self.lengths.binary_search_by(|(length, _)| blocks.cmp(length)) {
-            Ok(at) => self.lengths[at].1 += 1,
-            Err(at) => self.lengths.insert(at, (blocks, 1)),
+        if blocks > self.longest.0 {
+            let before = std::mem::replace(&mut self.longest, (blocks, 1));
+            if before.0 > 0 {
+                self.shorter.insert(0, before);
+            }
+        } else if blocks == self.longest.0 {
+            self.longest.1 += 1;
+        } else {
+            match self.place(blocks) {
+                Ok(at) => self.shorter[at].1 += 1,
+                Err(at) => self.shorter.insert(at, (blocks, 1)),
+            }
         }
     }
 
+    fn place(&self, blocks: u32) -> Result<usize, usize> {
+        self.shorter.binary_search_by(|(length, _)| blocks.cmp(length))
+    }
+
     fn take(&mut self, blocks: u32) {
-        if let Ok(at) = self.lengths.binary_search_by(|(length, _)| blocks.cmp(length)) {
-            self.lengths[at].1 -= 1;
-            if self.lengths[at].1 == 0 {
-                self.lengths.remove(at);
+        if blocks == self.longest.0 {
+            self.longest.1 -= 1;
+            if self.longest.1 == 0 {
+                let next = !self.shorter.is_empty();
+                self.longest = if next { self.shorter.remove(0) } else { (0, 0) };
+            }
+        } else if let Ok(at) = self.place(blocks) {
+            self.shorter[at].1 -= 1;
+            if self.shorter[at].1 == 0 {
+                self.shorter.remove(at);
             }
         }
     }

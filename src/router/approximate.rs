@@ -29,6 +29,8 @@ struct Believed {
 pub struct ApproximateIndex {
     index: PrefixIndex,
     workers: Vec<Believed>,
+    /// When something was routed to whom, oldest first: whose beliefs may have expired.
+    routings: VecDeque<(Nanos, u32)>,
     ttl: Nanos,
     max_blocks: u64,
     stamp: u64,
@@ -40,6 +42,7 @@ impl ApproximateIndex {
         ApproximateIndex {
             index: PrefixIndex::default(),
             workers: (0..workers).map(|_| Believed::default()).collect(),
+            routings: VecDeque::new(),
             ttl,
             max_blocks,
             stamp: 0,
@@ -48,14 +51,18 @@ impl ApproximateIndex {
 
     /// Leading blocks of `runs` believed cached, per worker, at `now`.
     pub fn overlaps(&mut self, now: Nanos, runs: &[BlockRun], overlaps: &mut [u32]) {
-        for worker in 0..self.workers.len() {
-            self.expire(worker, now);
+        while let Some((at, worker)) = self.routings.front().copied()
+            && at + self.ttl <= now
+        {
+            self.routings.pop_front();
+            self.expire(worker as usize, now);
         }
         self.index.overlaps(runs, overlaps);
     }
 
     /// A prompt went to `worker`.
     pub fn routed(&mut self, worker: u32, now: Nanos, runs: &[BlockRun]) {
+        self.routings.push_back((now, worker));
         for run in runs.iter().rev() {
             self.stamp += 1;
             let believed = &mut self.workers[worker as usize];

@@ -9,6 +9,7 @@
 
 use crate::prompt::{BlockRun, CacheEvent};
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 
 /// How much of a run one worker holds.
 pub trait Holder: Default {
@@ -18,9 +19,66 @@ pub trait Holder: Default {
     fn is_empty(&self) -> bool;
 }
 
+/// Who holds something of one run, at least one worker. Most runs are held by one worker alone.
+struct Holders<H> {
+    one: (u32, H),
+    /// The others, by worker; boxed, because there are many runs and few others.
+    #[expect(clippy::box_collection, reason = "a third of the size")]
+    others: Option<Box<Vec<(u32, H)>>>,
+}
+
+impl<H: Holder> Holders<H> {
+    fn new(worker: u32) -> Holders<H> {
+        Holders { one: (worker, H::default()), others: None }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = &(u32, H)> {
+        let others = self.others.as_deref().map_or(&[][..], Vec::as_slice);
+        std::iter::once(&self.one).chain(others)
+    }
+
+    fn get_or_insert(&mut self, worker: u32) -> &mut H {
+        if self.one.0 == worker {
+            return &mut self.one.1;
+        }
+        let others = self.others.get_or_insert_default();
+        let at = place(others, worker).unwrap_or_else(|at| {
+            others.insert(at, (worker, H::default()));
+            at
+        });
+        &mut others[at].1
+    }
+
+    /// Changes what `worker` holds, if anything; false where now nobody holds anything.
+    fn change(&mut self, worker: u32, change: impl FnOnce(&mut H)) -> bool {
+        let mut none = Vec::new();
+        let others = self.others.as_deref_mut().unwrap_or(&mut none);
+        if self.one.0 == worker {
+            change(&mut self.one.1);
+            if self.one.1.is_empty() {
+                let Some(other) = others.pop() else {
+                    return false;
+                };
+                self.one = other;
+            }
+        } else if let Ok(at) = place(others, worker) {
+            change(&mut others[at].1);
+            if others[at].1.is_empty() {
+                others.remove(at);
+            }
+        }
+        true
+    }
+}
+
+/// Where `worker` is, or belongs.
+fn place<H>(others: &[(u32, H)], worker: u32) -> Result<usize, usize> {
+    others.binary_search_by_key(&worker, |(held_by, _)| *held_by)
+}
+
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
-    runs: FxHashMap<u64, Vec<(u32, H)>>,
+    runs: FxHashMap<u64, Holders<H>>,
 }
 
 impl<H> Default for RunIndex<H> {
@@ -39,7 +97,7 @@ impl<H: Holder> RunIndex<H> {
                 return;
             };
             let mut any = false;
-            for (worker, holder) in holders {
+            for (worker, holder) in holders.iter() {
                 let overlap = &mut overlaps[*worker as usize];
                 if *overlap == before {
                     let here = holder.prefix().min(run.count);
@@ -56,37 +114,21 @@ impl<H: Holder> RunIndex<H> {
 
     /// What `worker` holds of the run `content`, made where there is nothing.
     pub fn holder(&mut self, worker: u32, content: u64) -> &mut H {
-        let holders = self.runs.entry(content).or_default();
-        let at = holders.iter().position(|(held_by, _)| *held_by == worker).unwrap_or_else(|| {
-            holders.push((worker, H::default()));
-            holders.len() - 1
-        });
-        &mut holders[at].1
+        self.runs.entry(content).or_insert_with(|| Holders::new(worker)).get_or_insert(worker)
     }
 
     /// Changes what `worker` holds of the run `content`, and forgets it where nothing is left.
     pub fn update(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H)) {
-        let Some(holders) = self.runs.get_mut(&content) else {
-            return;
-        };
-        let Some(at) = holders.iter().position(|(held_by, _)| *held_by == worker) else {
-            return;
-        };
-        change(&mut holders[at].1);
-        if holders[at].1.is_empty() {
-            holders.swap_remove(at);
-            if holders.is_empty() {
-                self.runs.remove(&content);
-            }
+        if let Entry::Occupied(mut holders) = self.runs.entry(content)
+            && !holders.get_mut().change(worker, change)
+        {
+            holders.remove();
         }
     }
 
     /// Forgets everything `worker` holds.
     pub fn clear(&mut self, worker: u32) {
-        self.runs.retain(|_, holders| {
-            holders.retain(|(held_by, _)| *held_by != worker);
-            !holders.is_empty()
-        });
+        self.runs.retain(|_, holders| holders.change(worker, |held| *held = H::default()));
     }
 }
 
@@ -95,8 +137,10 @@ impl<H: Holder> RunIndex<H> {
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct BlockSet {
     prefix: u32,
-    /// Ascending, disjoint, not touching each other or the prefix: `from .. to`.
-    islands: Vec<(u32, u32)>,
+    /// Ascending, disjoint, not touching each other or the prefix: `from .. to`. Boxed, because there
+    /// are many sets and few islands.
+    #[expect(clippy::box_collection, reason = "a third of the size")]
+    islands: Option<Box<Vec<(u32, u32)>>>,
 }
 
 impl BlockSet {
@@ -105,26 +149,33 @@ impl BlockSet {
         if from <= self.prefix {
             self.prefix = self.prefix.max(to);
         } else {
-            let start = self.islands.partition_point(|island| island.1 < from);
-            let end = self.islands.partition_point(|island| island.0 <= to);
-            let merged = self.islands[start..end]
+            let islands = self.islands.get_or_insert_default();
+            let start = islands.partition_point(|island| island.1 < from);
+            let end = islands.partition_point(|island| island.0 <= to);
+            let merged = islands[start..end]
                 .iter()
                 .fold((from, to), |all, island| (all.0.min(island.0), all.1.max(island.1)));
-            self.islands.splice(start..end, [merged]);
+            islands.splice(start..end, [merged]);
         }
-        while let Some((_, to)) = self.islands.first().filter(|island| island.0 <= self.prefix) {
-            self.prefix = self.prefix.max(*to);
-            self.islands.remove(0);
+        if let Some(islands) = &mut self.islands {
+            while let Some((_, to)) = islands.first().filter(|island| island.0 <= self.prefix) {
+                self.prefix = self.prefix.max(*to);
+                islands.remove(0);
+            }
+            if islands.is_empty() {
+                self.islands = None;
+            }
         }
     }
 
     /// Takes out `from .. to`.
     pub fn remove(&mut self, from: u32, to: u32) {
-        if self.islands.is_empty() && to >= self.prefix {
+        if self.islands.is_none() && to >= self.prefix {
             self.prefix = self.prefix.min(from);
             return;
         }
-        let pieces = std::iter::once((0, self.prefix)).chain(self.islands.iter().copied());
+        let islands = self.islands.take().map_or_else(Vec::new, |islands| *islands);
+        let pieces = std::iter::once((0, self.prefix)).chain(islands);
         let left = pieces
             .flat_map(|(a, b)| [(a, b.min(from)), (a.max(to), b)])
             .filter(|(a, b)| a < b)
@@ -140,7 +191,7 @@ impl Holder for BlockSet {
     }
 
     fn is_empty(&self) -> bool {
-        self.prefix == 0 && self.islands.is_empty()
+        self.prefix == 0 && self.islands.is_none()
     }
 }
 

@@ -72,28 +72,37 @@ impl Kv {
         }
     }
 
-    fn terms(
-        &self,
-        worker: usize,
+    /// The terms of every worker, in order.
+    fn terms<'a>(
+        &'a self,
         request: &RouteRequest,
-        view: &ClusterView,
-        least: u64,
-    ) -> Terms {
+        view: &'a ClusterView,
+    ) -> impl Iterator<Item = Terms> + 'a {
         let block = f64::from(view.block_tokens);
-        let load = &view.loads[worker];
+        let prompt_tokens = u64::from(request.prompt_tokens);
         let prompt_blocks = request.prompt_tokens / view.block_tokens;
-        let prefill_blocks =
-            (load.prefill_tokens + u64::from(request.prompt_tokens)) as f64 / block;
-        let excess = (load.prefill_tokens - least) as f64 / block;
         let request_blocks = f64::from(request.prompt_tokens.div_ceil(view.block_tokens).max(1));
-        let decay = 1.0 / (1.0 + self.decay * (excess / request_blocks));
-        let credit_blocks = self.credit * decay * f64::from(view.overlaps[worker]);
-        let new_blocks = prompt_blocks - view.active_overlaps[worker];
-        let decode_blocks = (load.active_blocks + u64::from(new_blocks)) as f64;
-        let request_term = self.request_weight * f64::from(load.requests);
-        let prefill = self.scale * (prefill_blocks - credit_blocks).max(0.0);
-        let cost = prefill + decode_blocks + request_term;
-        Terms { prefill_blocks, credit_blocks, decode_blocks, request_term, cost }
+        let decays = self.decay != 0.0;
+        let least = view.loads.iter().map(|load| load.prefill_tokens).min().filter(|_| decays);
+        let least = least.unwrap_or(0);
+        let workers = view.loads.iter().zip(view.overlaps).zip(view.active_overlaps);
+        workers.map(move |((load, overlap), active_overlap)| {
+            let prefill_blocks = (load.prefill_tokens + prompt_tokens) as f64 / block;
+            // Two divisions that change nothing without decay.
+            let decay = if decays {
+                let excess = (load.prefill_tokens - least) as f64 / block;
+                1.0 / (1.0 + self.decay * (excess / request_blocks))
+            } else {
+                1.0
+            };
+            let credit_blocks = self.credit * decay * f64::from(*overlap);
+            let new_blocks = prompt_blocks - active_overlap;
+            let decode_blocks = (load.active_blocks + u64::from(new_blocks)) as f64;
+            let request_term = self.request_weight * f64::from(load.requests);
+            let prefill = self.scale * (prefill_blocks - credit_blocks).max(0.0);
+            let cost = prefill + decode_blocks + request_term;
+            Terms { prefill_blocks, credit_blocks, decode_blocks, request_term, cost }
+        })
     }
 
     fn explain(&self, terms: &[Terms], ties: u32, out: &mut Explanation) {
@@ -133,15 +142,13 @@ impl Router for Kv {
         rng: &mut Rng,
         explain: Option<&mut Explanation>,
     ) -> u32 {
-        let least = view.loads.iter().map(|load| load.prefill_tokens).min().unwrap_or(0);
         let mut costs = std::mem::take(&mut self.costs);
         costs.clear();
-        costs.extend((0..view.loads.len()).map(|at| self.terms(at, request, view, least).cost));
+        costs.extend(self.terms(request, view).map(|terms| terms.cost));
         let (chosen, ties) = pick::by_cost(&costs, self.temperature, rng);
         self.costs = costs;
         if let Some(out) = explain {
-            let terms: Vec<Terms> =
-                (0..view.loads.len()).map(|at| self.terms(at, request, view, least)).collect();
+            let terms: Vec<Terms> = self.terms(request, view).collect();
             self.explain(&terms, ties, out);
         }
         chosen as u32

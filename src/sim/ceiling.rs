@@ -1,5 +1,5 @@
 //! The ceiling: what one infinite cache shared by all workers would reuse. Full blocks, the same
-//! last-token rule as a worker; in a simulation, prompt and output are inserted at arrival.
+//! last-token rule as a worker, prompt and output inserted at arrival.
 
 use crate::prompt::BlockRun;
 use rustc_hash::FxHashMap;
@@ -13,21 +13,16 @@ pub struct Ceiling {
 impl Ceiling {
     /// A request arrives; prompt tokens it finds. `runs` cover prompt and output.
     pub fn arrive(&mut self, runs: &[BlockRun], prompt_tokens: u32, block_tokens: u32) -> u32 {
-        let found = self.look_up(runs, prompt_tokens, block_tokens);
-        self.insert(runs);
-        found
-    }
-
-    /// Prompt tokens that a request finds, if its prompt of `prompt_tokens`, at least 1, begins `runs`.
-    pub fn look_up(&self, runs: &[BlockRun], prompt_tokens: u32, block_tokens: u32) -> u32 {
         let most = (prompt_tokens - 1) / block_tokens;
         let mut found = 0;
+        let mut goes_on = true;
         for run in runs {
-            let here = self.seen.get(&run.content).copied().unwrap_or(0).min(run.count);
-            found += here;
-            if here < run.count || found >= most {
-                break;
+            let seen = self.seen.entry(run.content).or_insert(0);
+            if goes_on {
+                found += run.end().min(*seen).saturating_sub(run.first);
+                goes_on = *seen >= run.end() && found < most;
             }
+            *seen = run.end().max(*seen);
         }
         found.min(most) * block_tokens
     }
@@ -36,7 +31,7 @@ impl Ceiling {
     pub fn insert(&mut self, runs: &[BlockRun]) {
         for run in runs {
             let seen = self.seen.entry(run.content).or_insert(0);
-            *seen = run.count.max(*seen);
+            *seen = run.end().max(*seen);
         }
     }
 }

@@ -1,27 +1,25 @@
 //! What can happen, and in which order at one instant.
 
 use super::queue::Ranked;
-use crate::prompt::CacheEvent;
 
 /// Something that happens at a point in time. Arrivals come from the workload, not from the queue.
-#[derive(Debug)]
+#[derive(Clone, Copy, Debug)]
 pub enum Event {
-    /// A worker's step ends.
+    /// A worker's steps under way end.
     StepEnd {
         /// Worker, from 0.
         worker: u32,
+        /// Number of the plan that says so; void where there is a later one.
+        plan: u32,
     },
-    /// KV events reach the routers.
-    KvEvents {
-        /// The worker that sent them, from 0.
-        worker: u32,
-        /// In order.
-        events: Vec<CacheEvent>,
-    },
+    /// The KV events sent first, of those on their way, reach the routers.
+    KvEvents,
     /// A worker begins a step.
     StepBegin {
         /// Worker, from 0.
         worker: u32,
+        /// Lower ones first.
+        place: u32,
     },
 }
 
@@ -34,8 +32,15 @@ impl Ranked for Event {
     fn rank(&self) -> u8 {
         match self {
             Event::StepEnd { .. } => 0,
-            Event::KvEvents { .. } => 1,
+            Event::KvEvents => 1,
             Event::StepBegin { .. } => 3,
+        }
+    }
+
+    fn place(&self) -> u32 {
+        match self {
+            Event::StepBegin { place, .. } => *place,
+            Event::StepEnd { .. } | Event::KvEvents => 0,
         }
     }
 }

@@ -2,6 +2,8 @@
 //!
 //! At equal times: steps end (completions, then the KV events they carry), delayed KV events arrive,
 //! all requests of that instant arrive, then steps begin; within each, in order of scheduling.
+//! Only steps begin in order of worker, unless workers share a cache: so it does not matter how far
+//! ahead they were planned.
 
 pub mod ceiling;
 mod conserve;
@@ -10,6 +12,7 @@ pub mod latency;
 pub mod queue;
 pub mod setup;
 pub mod sink;
+mod steps;
 pub mod worker;
 
 pub use setup::Setup;
@@ -18,18 +21,18 @@ pub use sink::{Control, DecisionView, NoSink, Sink};
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::{Recorder, RunOutput};
-use crate::prompt::{BlockRun, CacheEvent, block_runs};
+use crate::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs};
 use crate::request::{RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
-use crate::router::{Frontend, RouteRequest};
+use crate::router::{Frontend, IndexSource, RouteRequest};
 use crate::units::Nanos;
 use crate::workload::Source;
 use ceiling::Ceiling;
 use event::{ARRIVAL_RANK, Event};
 use latency::LatencyModel;
 use queue::EventQueue;
-use rand::RngExt;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use worker::{Sequence, Worker};
@@ -58,10 +61,15 @@ struct Simulation<'a> {
     now: Nanos,
     queue: EventQueue<Event>,
     source: Box<dyn Source>,
+    /// What the source said last, and whether it may say something else now.
+    arrival: Option<Nanos>,
+    asks_source: bool,
     routers: Vec<Frontend>,
     /// Next replica to take a request.
     next_router: usize,
     workers: Vec<Worker>,
+    /// Number of each worker's latest plan when its steps end; a `StepEnd` of an earlier one is void.
+    plans: Vec<u32>,
     /// A `StepBegin` is in the queue.
     woken: Vec<bool>,
     /// Could not schedule anything: a shared cache is full of others' blocks.
@@ -69,11 +77,15 @@ struct Simulation<'a> {
     /// One per worker, or one for all of them.
     caches: Vec<BlockCache>,
     latency: Box<dyn LatencyModel>,
+    /// Names runs, unless the router's index forgets run by run.
+    paths: Option<Paths>,
     /// What every cache holds, now.
     truth: PrefixIndex,
     overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
+    /// KV events that reach the routers later, by worker; all take equally long.
+    on_the_way: VecDeque<(u32, Vec<CacheEvent>)>,
     /// By routers, by the sink, or by both.
     events_wanted: bool,
     sink_wants_events: bool,
@@ -105,16 +117,21 @@ impl<'a> Simulation<'a> {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
             source,
+            arrival: None,
+            asks_source: true,
             next_router: 0,
-            workers: (0..workers).map(|_| Worker::new(setup.worker_config())).collect(),
+            workers: (0..workers).map(|_| Worker::new(setup.worker_config(&needs))).collect(),
+            plans: vec![0; workers],
             woken: vec![false; workers],
             stalled: Vec::new(),
             latency: setup.latency(),
+            paths: (needs.index != IndexSource::Decisions).then(Paths::default),
             truth: PrefixIndex::default(),
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
-            events_wanted: sink_wants_events || needs.index == crate::router::IndexSource::Events,
+            on_the_way: VecDeque::new(),
+            events_wanted: sink_wants_events || needs.index == IndexSource::Events,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: Ceiling::default(),
@@ -131,7 +148,7 @@ impl<'a> Simulation<'a> {
     /// The loop. Ends when nothing is left to happen, or when asked to stop.
     fn run(&mut self) -> Result<()> {
         while !self.control.stop.load(Ordering::Relaxed) {
-            let arrival = self.source.next_arrival()?.map(|at| (at, ARRIVAL_RANK));
+            let arrival = self.next_arrival()?.map(|at| (at, ARRIVAL_RANK));
             match (arrival, self.queue.peek()) {
                 (None, None) => break,
                 (Some(next), event) if event.is_none_or(|event| next < event) => {
@@ -146,6 +163,16 @@ impl<'a> Simulation<'a> {
             }
         }
         Ok(())
+    }
+
+    /// When the next request arrives, as far as is known now. Asked from the source only where the
+    /// answer may be another than before.
+    fn next_arrival(&mut self) -> Result<Option<Nanos>> {
+        if self.asks_source {
+            self.arrival = self.source.next_arrival()?;
+            self.asks_source = false;
+        }
+        Ok(self.arrival)
     }
 
     fn advance(&mut self, to: Nanos) -> Result<()> {
@@ -169,30 +196,40 @@ impl<'a> Simulation<'a> {
     }
 
     fn happen(&mut self, event: Event) -> Result<()> {
-        if !matches!(event, Event::KvEvents { .. }) {
-            self.active = self.now;
-        }
         match event {
-            Event::StepEnd { worker } => self.end_step(worker as usize)?,
-            Event::KvEvents { worker, events } => self.deliver(worker, &events),
-            Event::StepBegin { worker } => self.begin_step(worker as usize)?,
+            Event::StepEnd { worker, plan } => {
+                if self.plans[worker as usize] == plan {
+                    self.active = self.now;
+                    self.end_step(worker as usize)?;
+                }
+            }
+            Event::KvEvents => {
+                let (worker, events) = self.on_the_way.pop_front().expect("they were sent");
+                self.deliver(worker, &events);
+            }
+            Event::StepBegin { worker, .. } => {
+                self.active = self.now;
+                self.begin_step(worker as usize)?;
+            }
         }
         Ok(())
     }
 
     fn arrive(&mut self) -> Result<()> {
         let request = self.source.take()?;
+        self.asks_source = true;
         self.active = self.now;
-        let runs: Arc<[BlockRun]> =
-            block_runs(&request.segments, self.setup.scenario.cluster.block_tokens).into();
+        if self.recorder.opens_at(request.arrival) {
+            self.settle_all();
+        }
+        let prompt_blocks = request.prompt_tokens / self.block_tokens();
+        let (runs, prompt_runs) = self.runs_of(&request.segments, prompt_blocks);
         let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);
         if !self.setup.fits(request.prompt_tokens, request.output_tokens) {
             record.status = Status::Rejected;
             return self.ended(&record);
         }
-        let prompt_blocks = request.prompt_tokens / self.setup.scenario.cluster.block_tokens;
-        let prompt_runs = runs_within(&runs, prompt_blocks);
         record.ceiling_tokens =
             self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
         self.route(&mut record, &runs, prompt_runs, prompt_blocks)?;
@@ -200,6 +237,17 @@ impl<'a> Simulation<'a> {
         self.workers[worker].enqueue(Sequence::new(record, runs));
         self.wake(worker);
         Ok(())
+    }
+
+    /// The full blocks of prompt and output, and how many runs make up the first `prompt_blocks`.
+    fn runs_of(&mut self, segments: &[Segment], prompt_blocks: u32) -> (Arc<[BlockRun]>, usize) {
+        let runs = block_runs(segments, self.block_tokens());
+        let prompt_runs = runs_within(&runs, prompt_blocks);
+        let (runs, prompt_runs) = match &mut self.paths {
+            Some(paths) => paths.shorten(&runs, prompt_runs),
+            None => (runs, prompt_runs),
+        };
+        (runs.into(), prompt_runs)
     }
 
     fn block_tokens(&self) -> u32 {
@@ -246,119 +294,19 @@ impl<'a> Simulation<'a> {
         if self.caches.len() == 1 { 0 } else { worker }
     }
 
-    fn wake(&mut self, worker: usize) {
-        if !self.workers[worker].busy && !self.woken[worker] {
-            self.woken[worker] = true;
-            self.queue.push(self.now, Event::StepBegin { worker: worker as u32 });
-        }
-    }
-
-    fn begin_step(&mut self, worker: usize) -> Result<()> {
-        self.woken[worker] = false;
-        let cache = self.cache_of(worker);
-        let cache_number = cache as u32;
-        let cache = &mut self.caches[cache];
-        let duration = self.workers[worker].begin_step(self.now, cache, self.latency.as_ref());
-        for event in cache.drain_events() {
-            self.truth.apply(cache_number, &event);
-            if self.events_wanted {
-                self.pending_events[worker].push(event);
-            }
-        }
-        self.record_step(worker);
-        self.check_conservation(worker);
-        let Some(duration) = duration else {
-            if self.workers[worker].has_work() {
-                self.stalled.push(worker as u32);
-            }
-            return Ok(());
-        };
-        let end = self.now + duration;
-        self.on_clock(end)?;
-        let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
-        self.recorder.busy(worker, self.now, end, state);
-        self.queue.push(end, Event::StepEnd { worker: worker as u32 });
-        Ok(())
-    }
-
-    fn record_step(&mut self, worker: usize) {
-        let report = &self.workers[worker].report;
-        self.recorder.preempted(worker, report.preempted);
-        for new in &report.admitted {
-            self.recorder.admitted(
-                worker,
-                self.now,
-                new.arrival,
-                new.prompt_tokens,
-                new.hit_tokens,
-            );
-        }
-    }
-
-    fn end_step(&mut self, worker: usize) -> Result<()> {
-        let cache = self.cache_of(worker);
-        self.workers[worker].end_step(self.now, &mut self.caches[cache]);
-        self.check_conservation(worker);
-        let mut report = std::mem::take(&mut self.workers[worker].report);
-        report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
-        for id in &report.first_tokens {
-            self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
-        }
-        for record in &report.finished {
-            self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
-            self.ended(record)?;
-        }
-        report.finished.clear();
-        self.workers[worker].report = report;
-        self.publish(worker)?;
-        if self.workers[worker].has_work() {
-            self.wake(worker);
-        }
-        for stalled in std::mem::take(&mut self.stalled) {
-            self.wake(stalled as usize);
-        }
-        Ok(())
-    }
-
-    /// Sends the KV events of the step that has just ended on their way.
-    fn publish(&mut self, worker: usize) -> Result<()> {
-        if self.pending_events[worker].is_empty() {
-            return Ok(());
-        }
-        let mut events = std::mem::take(&mut self.pending_events[worker]);
-        if self.sink_wants_events {
-            self.sink.cache_events(worker as u32, self.now, &events)?;
-        }
-        let spec = &self.setup.scenario.router;
-        let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
-        if lost {
-            // Lost on the way.
-        } else if spec.event_delay == Nanos::ZERO {
-            self.deliver(worker as u32, &events);
-        } else {
-            let at = self.now + spec.event_delay;
-            self.queue.push(at, Event::KvEvents { worker: worker as u32, events });
-            return Ok(());
-        }
-        events.clear();
-        self.pending_events[worker] = events;
-        Ok(())
-    }
-
-    fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
-        self.routers.iter_mut().for_each(|router| router.on_cache_events(worker, events));
-    }
-
     /// A request reached its end, whichever.
     fn ended(&mut self, record: &RequestRecord) -> Result<()> {
         self.recorder.ended(record);
         self.source.on_complete(record.id, self.now);
+        self.asks_source = true;
         self.control.done.fetch_add(1, Ordering::Relaxed);
         self.sink.request(record)
     }
 
     fn finish(mut self) -> Result<RunOutput> {
         let interrupted = self.control.stop.load(Ordering::Relaxed);
+        self.settle_all();
+        self.record_under_way();
         let mut left: Vec<RequestRecord> =
             self.workers.iter_mut().flat_map(Worker::abandon).collect();
         if !interrupted && let Some(record) = left.first() {

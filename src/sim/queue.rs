@@ -1,13 +1,19 @@
-//! The event queue: ordered by time, then rank, then order of insertion.
+//! The event queue: ordered by time, then rank, then place, then order of insertion.
 
 use crate::units::Nanos;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 
-/// Events of equal time happen in order of rank, those of equal rank in order of insertion.
+/// Events of equal time happen in order of rank, those of equal rank in order of place, those of
+/// equal place in order of insertion.
 pub trait Ranked {
     /// Lower ranks first.
     fn rank(&self) -> u8;
+
+    /// Lower places first.
+    fn place(&self) -> u32 {
+        0
+    }
 }
 
 /// A queue of events `E`.
@@ -17,13 +23,15 @@ pub struct EventQueue<E> {
 }
 
 struct Entry<E> {
-    key: (Nanos, u8, u64),
+    at: Nanos,
+    /// Rank, then place, then order of insertion.
+    order: (u64, u64),
     event: E,
 }
 
 impl<E> PartialEq for Entry<E> {
     fn eq(&self, other: &Self) -> bool {
-        self.key == other.key
+        (self.at, self.order) == (other.at, other.order)
     }
 }
 impl<E> Eq for Entry<E> {}
@@ -34,7 +42,7 @@ impl<E> PartialOrd for Entry<E> {
 }
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        self.key.cmp(&other.key)
+        (self.at, self.order).cmp(&(other.at, other.order))
     }
 }
 
@@ -48,17 +56,18 @@ impl<E: Ranked> EventQueue<E> {
     /// Schedules an event.
     pub fn push(&mut self, at: Nanos, event: E) {
         self.inserted += 1;
-        self.heap.push(Reverse(Entry { key: (at, event.rank(), self.inserted), event }));
+        let rank = u64::from(event.rank()) << 32 | u64::from(event.place());
+        self.heap.push(Reverse(Entry { at, order: (rank, self.inserted), event }));
     }
 
     /// Time and rank of the next event.
     pub fn peek(&self) -> Option<(Nanos, u8)> {
-        self.heap.peek().map(|Reverse(entry)| (entry.key.0, entry.key.1))
+        self.heap.peek().map(|Reverse(entry)| (entry.at, (entry.order.0 >> 32) as u8))
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.key.0, entry.event))
+        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
     }
 }
 
@@ -70,27 +79,31 @@ mod tests {
     #[derive(Clone, Copy, Debug, PartialEq)]
     struct Numbered {
         rank: u8,
+        place: u32,
         number: usize,
     }
     impl Ranked for Numbered {
         fn rank(&self) -> u8 {
             self.rank
         }
+        fn place(&self) -> u32 {
+            self.place
+        }
     }
 
     proptest! {
         #[test]
         fn pops_in_the_order_of_a_stable_sort(
-            pushes in prop::collection::vec(prop::option::of((0u64..6, 0u8..3)), 1..200),
+            pushes in prop::collection::vec(prop::option::of((0u64..6, 0u8..3, 0u32..2)), 1..200),
         ) {
             let mut queue = EventQueue::default();
             let mut naive: Vec<(u64, Numbered)> = Vec::new();
             for (number, push) in pushes.into_iter().enumerate() {
-                if let Some((at, rank)) = push {
-                    let event = Numbered { rank, number };
+                if let Some((at, rank, place)) = push {
+                    let event = Numbered { rank, place, number };
                     queue.push(Nanos(at), event);
                     naive.push((at, event));
-                    naive.sort_by_key(|(at, event)| (*at, event.rank));
+                    naive.sort_by_key(|(at, event)| (*at, event.rank, event.place));
                 } else {
                     let expected = (!naive.is_empty()).then(|| naive.remove(0));
                     prop_assert_eq!(queue.pop(), expected.map(|(at, event)| (Nanos(at), event)));

@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::metrics::recorder::Recorder;
 use crate::metrics::window::Window;
 use crate::router::frontend::ClusterFacts;
-use crate::router::{self, Frontend};
+use crate::router::{self, Frontend, Needs};
 use crate::scenario::{ArrivalSpec, ClusterSpec, Scenario, Slo, WarmUp, cluster};
 use crate::units::Nanos;
 
@@ -22,6 +22,8 @@ pub struct Setup {
     pub seed: u64,
     /// Service level objectives.
     pub slo: Option<Slo>,
+    /// Every step is made by itself, as a check on those made many at a time.
+    pub step_by_step: bool,
     window: Window,
     preset: Preset,
     kv_blocks: u32,
@@ -97,6 +99,7 @@ impl Setup {
             mode: mode.into(),
             seed,
             slo: scenario.slo(),
+            step_by_step: false,
             window: window(scenario)?,
             preset,
             kv_blocks,
@@ -121,13 +124,15 @@ impl Setup {
         tokens.div_ceil(u64::from(self.scenario.cluster.block_tokens)) <= u64::from(self.kv_blocks)
     }
 
-    pub(super) fn worker_config(&self) -> WorkerConfig {
+    pub(super) fn worker_config(&self, needs: &Needs) -> WorkerConfig {
         let cluster = &self.scenario.cluster;
         WorkerConfig {
             block_tokens: cluster.block_tokens,
             max_batched_tokens: cluster.max_batched_tokens,
             max_seqs: cluster.max_seqs,
             engine: cluster.engine,
+            own_cache: !needs.shared_cache,
+            cruises: !needs.shared_cache && !self.step_by_step,
         }
     }
 

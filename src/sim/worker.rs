@@ -8,15 +8,25 @@
 //!
 //! Source: `shared/reference/vllm.md`; where `dynamo-mocker` differs, `shared/reference/dynamo.md` §2.2b.
 
+mod begin;
+mod blocked;
+mod cruise;
+mod report;
+mod sequence;
+
+pub use cruise::Span;
+pub use report::{Admission, StepReport};
+pub use sequence::Sequence;
+
 use super::latency::{BatchShape, LatencyModel};
-use crate::cache::{BlockCache, Lease};
+use crate::cache::BlockCache;
 use crate::metrics::timeline::StepState;
-use crate::prompt::BlockRun;
-use crate::request::{RequestId, RequestRecord, Status};
+use crate::request::{RequestRecord, Status};
 use crate::scenario::Engine;
 use crate::units::Nanos;
+use blocked::Blocked;
+use cruise::Cruise;
 use std::collections::VecDeque;
-use std::sync::Arc;
 
 /// What a worker is; equal for all workers of a cluster.
 #[derive(Clone, Copy, Debug)]
@@ -29,86 +39,20 @@ pub struct WorkerConfig {
     pub max_seqs: u32,
     /// Whose rules.
     pub engine: Engine,
+    /// The KV cache is its own: what it does not change stays as it is.
+    pub own_cache: bool,
+    /// Steps in which it only decodes may be made many at a time.
+    pub cruises: bool,
 }
 
-/// A request on a worker.
-pub struct Sequence {
-    /// What is measured about it; travels with it.
-    pub record: RequestRecord,
-    /// Full blocks of prompt and output.
-    runs: Arc<[BlockRun]>,
-    lease: Lease,
-    /// Tokens whose KV is in the cache.
-    computed: u32,
-    /// Output tokens made.
-    generated: u32,
-    /// Tokens computed in the current step.
-    scheduled: u32,
-    /// When the latest output token was made.
-    last_token: Nanos,
-}
-
-impl Sequence {
-    /// A request that has just been routed; `runs` cover prompt and output.
-    pub fn new(record: RequestRecord, runs: Arc<[BlockRun]>) -> Sequence {
-        Sequence {
-            record,
-            runs,
-            lease: Lease::default(),
-            computed: 0,
-            generated: 0,
-            scheduled: 0,
-            last_token: Nanos::ZERO,
-        }
-    }
-
-    /// Tokens known so far: prompt and output made.
-    fn known(&self) -> u32 {
-        self.record.prompt_tokens + self.generated
-    }
-}
-
-/// A request that was admitted for the first time.
-#[derive(Clone, Copy, Debug)]
-pub struct Admission {
-    /// When it arrived.
-    pub arrival: Nanos,
-    /// Length of its prompt.
-    pub prompt_tokens: u32,
-    /// Prompt tokens reused.
-    pub hit_tokens: u32,
-}
-
-/// What a step did; reused from step to step.
-#[derive(Default)]
-pub struct StepReport {
-    /// First admissions, in order (filled when the step begins).
-    pub admitted: Vec<Admission>,
-    /// Requests preempted (filled when the step begins).
-    pub preempted: u32,
-    /// Requests that got their first token, in order of admission.
-    pub first_tokens: Vec<RequestId>,
-    /// Gaps between consecutive tokens of a request: (gap, how many).
-    pub gaps: Vec<(Nanos, u64)>,
-    /// Requests that got their last token.
-    pub finished: Vec<RequestRecord>,
-}
-
-impl StepReport {
-    fn clear(&mut self) {
-        self.admitted.clear();
-        self.preempted = 0;
-        self.first_tokens.clear();
-        self.gaps.clear();
-        self.finished.clear();
-    }
-
-    fn gap(&mut self, gap: Nanos) {
-        match self.gaps.last_mut() {
-            Some((same, count)) if *same == gap => *count += 1,
-            _ => self.gaps.push((gap, 1)),
-        }
-    }
+/// What a worker does next.
+pub enum Work {
+    /// Nothing can be done: the cache is shared and others hold the blocks.
+    Nothing,
+    /// A step that takes so long.
+    Step(Nanos),
+    /// Steps that change nothing but counters, the last of which ends then.
+    Stretch(Nanos),
 }
 
 /// See the module's documentation.
@@ -120,6 +64,8 @@ pub struct Worker {
     pub busy: bool,
     /// What the latest step did.
     pub report: StepReport,
+    blocked: Blocked,
+    cruise: Cruise,
 }
 
 impl Worker {
@@ -131,6 +77,8 @@ impl Worker {
             running: Vec::new(),
             busy: false,
             report: StepReport::default(),
+            blocked: Blocked::default(),
+            cruise: Cruise::default(),
         }
     }
 
@@ -158,26 +106,25 @@ impl Worker {
         }
     }
 
-    /// Schedules a step that begins at `now`; its duration, or `None` where nothing can be done
-    /// (the cache is shared and others hold the blocks).
-    pub fn begin_step(
+    /// A step in which anything may happen.
+    fn begin_step(
         &mut self,
         now: Nanos,
         cache: &mut BlockCache,
         latency: &dyn LatencyModel,
-    ) -> Option<Nanos> {
-        self.report.clear();
+    ) -> Work {
         let mut step =
             Step { budget: self.config.max_batched_tokens, shape: BatchShape::default() };
         self.schedule_running(&mut step, cache);
+        self.blocked.observe(cache);
         if self.report.preempted == 0 {
             self.admit_waiting(&mut step, now, cache);
         }
         if step.budget == self.config.max_batched_tokens {
-            return None;
+            return Work::Nothing;
         }
         self.busy = true;
-        Some(latency.step(&step.shape))
+        Work::Step(latency.step(&step.shape))
     }
 
     fn schedule_running(&mut self, step: &mut Step, cache: &mut BlockCache) {
@@ -219,6 +166,7 @@ impl Worker {
         victim.computed = 0;
         victim.record.preemptions += 1;
         self.report.preempted += 1;
+        self.blocked.forget();
         self.waiting.push_front(victim);
     }
 
@@ -227,11 +175,19 @@ impl Worker {
             let Some(sequence) = self.waiting.front_mut() else {
                 return;
             };
-            let known = sequence.known();
-            let found = cache.lookup(&sequence.runs, (known - 1) / self.config.block_tokens);
-            if self.config.blocks_of(known).0 - found.active > cache.available() {
+            if self.blocked.stays(sequence, cache) {
                 return;
             }
+            let known = sequence.known();
+            let found = cache.lookup(&sequence.runs, (known - 1) / self.config.block_tokens);
+            let needs = self.config.blocks_of(known).0 - found.active;
+            if needs > cache.available() {
+                if self.config.own_cache {
+                    self.blocked.remember(sequence, needs);
+                }
+                return;
+            }
+            self.blocked.forget();
             let hit = found.blocks * self.config.block_tokens;
             let new = (known - hit).min(step.budget);
             sequence.lease = cache.acquire(&sequence.runs, found.blocks);
@@ -254,9 +210,13 @@ impl Worker {
         }
     }
 
-    /// Ends the step that [`Worker::begin_step`] began: tokens are made, finished requests leave.
-    pub fn end_step(&mut self, now: Nanos, cache: &mut BlockCache) {
+    /// Ends what [`Worker::begin`] began: tokens are made, finished requests leave.
+    pub fn end(&mut self, now: Nanos, cache: &mut BlockCache) {
         self.busy = false;
+        if self.cruise.on {
+            self.report.gaps.extend(self.cruise.step(now));
+            return;
+        }
         let mut any_finished = false;
         for sequence in &mut self.running {
             sequence.computed += sequence.scheduled;
@@ -320,7 +280,7 @@ impl Step {
 
     /// A request that has output and lacks one token decodes; everything else is prefill.
     fn add_as_computed(&mut self, sequence: &Sequence, new: u32) {
-        if sequence.generated > 0 && sequence.computed + 1 == sequence.known() {
+        if sequence.decodes() {
             self.shape.decode(sequence.known());
         } else {
             self.shape.prefill(sequence.computed, new);

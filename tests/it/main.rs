@@ -19,6 +19,7 @@ mod queueing;
 mod random_case;
 mod report;
 mod search;
+mod stretches;
 mod support;
 mod support_queue;
 mod sweep;

@@ -138,7 +138,8 @@ fn session(id: u64, start: Nanos, drawn: &[DrawnTurn]) -> Session {
         said.extend(
             added.iter().map(|(content, tokens)| Segment { content: *content, tokens: *tokens }),
         );
-        let content = mix(&[0x6f75_7470, id, u64::from(place)]);
+        // Two sessions each say the same, where they were told the same: copies in the caches.
+        let content = mix(&[0x6f75_7470, id / 2, u64::from(place)]);
         let output = Segment { content, tokens: *output_tokens };
         let when = match place.checked_sub(1) {
             None => When::Offset(Nanos::ZERO),

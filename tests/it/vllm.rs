@@ -6,7 +6,7 @@ use kvroute::compare::open_workload;
 use kvroute::error::Result;
 use kvroute::hash::{VllmAlgorithm, VllmHash};
 use kvroute::metrics::summary::RunSummary;
-use kvroute::prompt::{BlockRun, CacheEvent, Segment, block_runs};
+use kvroute::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs};
 use kvroute::request::RequestRecord;
 use kvroute::sim::{Control, Setup, Sink, run};
 use kvroute::units::Nanos;
@@ -212,18 +212,20 @@ fn all_220_sequential_requests_hit_what_the_server_hit() {
     }
 }
 
-/// The blocks of a trace as the simulation names them, with vLLM's hashes.
+/// The blocks of a trace as the simulation names them where it meets them in this order, with vLLM's
+/// hashes.
 fn hashes_of_blocks(path: &Path, block: u32, recorded: &[Recorded]) -> HashMap<(u64, u32), u64> {
     let algorithm = VllmAlgorithm::Sha256;
     let root = algorithm.root("0");
     let mut stream = trace::open(&trace::spec(path)).unwrap();
+    let mut paths = Paths::default();
     let mut names = HashMap::new();
     for row in recorded {
         let Session { mut turns, .. } = stream.next_session().unwrap().unwrap();
         let turn = turns.remove(0);
         let segments: Vec<Segment> = [turn.prompt, turn.output].concat();
         let tokens = [&row.prompt_ids[..], &row.output_ids[..]].concat();
-        let runs = block_runs(&segments, block);
+        let (runs, _) = paths.shorten(&block_runs(&segments, block), usize::MAX);
         let hashes = algorithm.blocks(root, &tokens, block);
         let keys: Vec<(u64, u32)> = runs.iter().flat_map(ascending).collect();
         assert_eq!(keys.len(), hashes.len());

@@ -1,15 +1,15 @@
 //! Least recently freed first: a doubly linked list threaded through a vector.
 
-use super::Eviction;
+use super::{Eviction, Piece};
 
-/// Link of the list; index 0 is the ring's anchor, block `b` has index `b + 1`.
+/// Link of the list; index 0 is the ring's anchor, piece `p` has index `p + 1`.
 #[derive(Clone, Copy)]
 struct Link {
     before: u32,
     after: u32,
 }
 
-/// The queue of free cached blocks, oldest first.
+/// The queue of free pieces, oldest first.
 pub struct Lru {
     links: Vec<Link>,
 }
@@ -20,30 +20,46 @@ impl Default for Lru {
     }
 }
 
-impl Eviction for Lru {
-    fn released(&mut self, block: u32) {
-        let at = block + 1;
+impl Lru {
+    /// Enters a piece before the link at `after`.
+    fn enter(&mut self, id: u32, after: u32) {
+        let at = id + 1;
         if self.links.len() <= at as usize {
             self.links.resize(at as usize + 1, Link { before: 0, after: 0 });
         }
-        let last = self.links[0].before;
-        self.links[at as usize] = Link { before: last, after: 0 };
-        self.links[last as usize].after = at;
-        self.links[0].before = at;
+        let before = self.links[after as usize].before;
+        self.links[at as usize] = Link { before, after };
+        self.links[before as usize].after = at;
+        self.links[after as usize].before = at;
+    }
+}
+
+impl Eviction for Lru {
+    fn split(&mut self, lower: u32, upper: u32, piece: &Piece) {
+        if piece.refs == 0 {
+            self.enter(upper, lower + 1);
+        }
     }
 
-    fn revived(&mut self, block: u32) {
-        let Link { before, after } = self.links[block as usize + 1];
+    fn released(&mut self, id: u32, _piece: &Piece) {
+        self.enter(id, 0);
+    }
+
+    fn revived(&mut self, id: u32, _piece: &Piece) {
+        let Link { before, after } = self.links[id as usize + 1];
         self.links[before as usize].after = after;
         self.links[after as usize].before = before;
     }
 
-    fn victim(&mut self) -> Option<u32> {
-        let first = self.links[0].after;
-        if first == 0 {
-            return None;
-        }
-        self.revived(first - 1);
-        Some(first - 1)
+    fn victim(&self) -> Option<u32> {
+        self.links[0].after.checked_sub(1)
+    }
+
+    fn tail_first(&self) -> bool {
+        true
+    }
+
+    fn tells_by_piece(&self) -> bool {
+        true
     }
 }

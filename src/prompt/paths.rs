@@ -1,0 +1,171 @@
+//! Prompts as few long runs.
+//!
+//! Traces name their content in small pieces, and [`super::block_runs`] gives each a run of its own;
+//! but pieces that came after each other once mostly do so again. [`Paths`] remembers the way of every
+//! prompt: where a prompt leaves all known ways, the rest of it becomes a new *path*, one run under the
+//! key of its first piece, and whoever goes there again walks along it by comparing keys. A block gets
+//! the same name (key, index) whenever its whole prefix is the same, and only then: paths never change,
+//! so the same prefix is always split at the same places.
+
+use super::{BlockRun, mix};
+use rustc_hash::FxHashMap;
+
+/// Third word of the key of what a run has beyond the same run on a path.
+const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
+
+/// See the module's documentation.
+#[derive(Debug, Default)]
+pub struct Paths {
+    /// Where in `steps` each path begins, by the key of its first run.
+    starts: FxHashMap<u64, usize>,
+    steps: Vec<Step>,
+}
+
+/// One run on a path.
+#[derive(Clone, Copy, Debug)]
+struct Step {
+    key: u64,
+    blocks: u32,
+    /// The path ends with it.
+    last: bool,
+}
+
+impl Paths {
+    /// The same blocks as `runs`, each of which must begin at its block 0, as longer runs; none
+    /// crosses the end of the first `prompt` of `runs`. With the number of runs that make up those.
+    pub fn shorten(&mut self, runs: &[BlockRun], prompt: usize) -> (Vec<BlockRun>, usize) {
+        let mut way = Way { short: Vec::new(), at: 0, prompt, prompt_runs: 0 };
+        while way.at < runs.len() {
+            match self.starts.get(&runs[way.at].content) {
+                Some(start) => way.walk(&self.steps[*start..], runs),
+                None => {
+                    let start = self.learn(&runs[way.at..]);
+                    way.walk(&self.steps[start..], runs);
+                }
+            }
+        }
+        if prompt >= runs.len() {
+            way.prompt_runs = way.short.len();
+        }
+        (way.short, way.prompt_runs)
+    }
+
+    fn learn(&mut self, runs: &[BlockRun]) -> usize {
+        let start = self.steps.len();
+        let step = |run: &BlockRun| Step { key: run.content, blocks: run.count, last: false };
+        self.steps.extend(runs.iter().map(step));
+        self.steps.last_mut().expect("there is at least one run").last = true;
+        self.starts.insert(runs[0].content, start);
+        start
+    }
+}
+
+/// A list of runs on its way along the paths.
+struct Way {
+    short: Vec<BlockRun>,
+    /// The next of the runs.
+    at: usize,
+    prompt: usize,
+    prompt_runs: usize,
+}
+
+impl Way {
+    /// As far along the path that begins with `steps` as it goes, at least one run.
+    fn walk(&mut self, steps: &[Step], runs: &[BlockRun]) {
+        let content = steps[0].key;
+        let (mut first, mut count) = (0, 0);
+        for step in steps {
+            let Some(run) = runs.get(self.at).filter(|run| run.content == step.key) else {
+                break;
+            };
+            if self.at == self.prompt && count > 0 {
+                self.short.push(BlockRun { content, first, count });
+                (first, count) = (first + count, 0);
+            }
+            if self.at == self.prompt {
+                self.prompt_runs = self.short.len();
+            }
+            self.at += 1;
+            count += run.count.min(step.blocks);
+            if run.count > step.blocks {
+                self.short.push(BlockRun { content, first, count });
+                let content = mix(&[step.key, u64::from(step.blocks), BEYOND]);
+                self.short.push(BlockRun { content, first: 0, count: run.count - step.blocks });
+                return;
+            }
+            if run.count < step.blocks || step.last {
+                break;
+            }
+        }
+        self.short.push(BlockRun { content, first, count });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Segment, block_runs};
+    use super::*;
+    use proptest::prelude::*;
+    use std::collections::HashMap;
+
+    fn blocks(runs: &[BlockRun]) -> Vec<(u64, u32)> {
+        let of = |run: &BlockRun| {
+            let content = run.content;
+            (run.first..run.end()).map(move |index| (content, index))
+        };
+        runs.iter().flat_map(of).collect()
+    }
+
+    fn some_segments() -> impl Strategy<Value = Vec<Segment>> {
+        prop::collection::vec((0u64..3, 1u32..12), 1..7).prop_map(|list| {
+            list.into_iter().map(|(content, tokens)| Segment { content, tokens }).collect()
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn blocks_have_one_name_each_however_prompts_come_and_go(
+            prompts in prop::collection::vec((some_segments(), 0usize..8), 1..40),
+            block in 1u32..5,
+        ) {
+            let mut paths = Paths::default();
+            let mut names: HashMap<(u64, u32), (u64, u32)> = HashMap::new();
+            let mut taken: HashMap<(u64, u32), (u64, u32)> = HashMap::new();
+            for (segments, cut) in prompts {
+                let runs = block_runs(&segments, block);
+                let prompt = cut.min(runs.len());
+                let (short, prompt_runs) = paths.shorten(&runs, prompt);
+                let (plain, named) = (blocks(&runs), blocks(&short));
+                prop_assert_eq!(plain.len(), named.len());
+                for (block, name) in plain.iter().zip(&named) {
+                    prop_assert_eq!(names.entry(*block).or_insert(*name), name);
+                    prop_assert_eq!(taken.entry(*name).or_insert(*block), block);
+                }
+                prop_assert_eq!(blocks(&short[..prompt_runs]).len(), blocks(&runs[..prompt]).len());
+                // A prompt's runs begin at their block 0; a later one goes on where one ended.
+                prop_assert!(short[..prompt_runs].iter().all(|run| run.first == 0));
+                for pair in short.windows(2) {
+                    let goes_on = (pair[0].content, pair[0].end()) == (pair[1].content, pair[1].first);
+                    prop_assert!(pair[1].first == 0 || goes_on);
+                }
+                prop_assert!(short.iter().all(|run| run.count > 0));
+            }
+        }
+    }
+
+    #[test]
+    fn what_comes_again_is_one_run() {
+        let segments = |ids: &[u64]| -> Vec<Segment> {
+            ids.iter().map(|id| Segment { content: *id, tokens: 32 }).collect()
+        };
+        let mut paths = Paths::default();
+        let mut short = |ids: &[u64], prompt| {
+            let (runs, prompt) = paths.shorten(&block_runs(&segments(ids), 16), prompt);
+            (runs.iter().map(|run| (run.first, run.count)).collect::<Vec<_>>(), prompt)
+        };
+        assert_eq!(short(&[1, 2, 3, 4], 3), (vec![(0, 6), (6, 2)], 1));
+        assert_eq!(short(&[1, 2, 3, 4, 5, 6], 5), (vec![(0, 8), (0, 2), (2, 2)], 2));
+        assert_eq!(short(&[1, 2, 7, 8], 4), (vec![(0, 4), (0, 4)], 2));
+        assert_eq!(short(&[1, 2, 7, 8, 9], 1), (vec![(0, 2), (2, 2), (0, 4), (0, 2)], 1));
+    }
+}

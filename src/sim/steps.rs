@@ -1,0 +1,178 @@
+//! Steps of workers within the event loop: begun, ended, told to recorder, truth and routers.
+
+use super::Simulation;
+use super::event::Event;
+use super::worker::Work;
+use crate::error::Result;
+use crate::prompt::CacheEvent;
+use crate::units::Nanos;
+use rand::RngExt;
+
+impl Simulation<'_> {
+    /// A worker has something new to do, as soon as the step under way ends.
+    pub(super) fn wake(&mut self, worker: usize) {
+        if self.workers[worker].busy {
+            if let Some(end) = self.workers[worker].cut_stretch(self.now) {
+                self.ends_at(worker, end);
+            }
+        } else if !self.woken[worker] {
+            self.woken[worker] = true;
+            let place = if self.caches.len() == 1 { 0 } else { worker as u32 };
+            self.queue.push(self.now, Event::StepBegin { worker: worker as u32, place });
+        }
+    }
+
+    /// The steps of `worker` under way end at `end`, whatever was planned before.
+    fn ends_at(&mut self, worker: usize, end: Nanos) {
+        self.plans[worker] = self.plans[worker].wrapping_add(1);
+        let plan = self.plans[worker];
+        self.queue.push(end, Event::StepEnd { worker: worker as u32, plan });
+    }
+
+    pub(super) fn begin_step(&mut self, worker: usize) -> Result<()> {
+        self.woken[worker] = false;
+        let cache = self.cache_of(worker);
+        let latency = self.latency.as_ref();
+        let work = self.workers[worker].begin(self.now, &mut self.caches[cache], latency);
+        if let Work::Stretch(end) = work {
+            self.ends_at(worker, end);
+            return Ok(());
+        }
+        self.collect_events(worker);
+        self.record_step(worker);
+        self.check_conservation(worker);
+        let Work::Step(duration) = work else {
+            if self.workers[worker].has_work() {
+                self.stalled.push(worker as u32);
+            }
+            return Ok(());
+        };
+        let end = self.now + duration;
+        self.on_clock(end)?;
+        let state = self.workers[worker].state(&self.caches[cache]);
+        self.recorder.busy(worker, self.now, end, state);
+        self.ends_at(worker, end);
+        Ok(())
+    }
+
+    /// What the step has changed in the cache is true at once, and told at its end.
+    fn collect_events(&mut self, worker: usize) {
+        let cache = self.cache_of(worker);
+        for event in self.caches[cache].drain_events() {
+            self.truth.apply(cache as u32, &event);
+            if self.events_wanted {
+                self.pending_events[worker].push(event);
+            }
+        }
+    }
+
+    fn record_step(&mut self, worker: usize) {
+        let report = &self.workers[worker].report;
+        self.recorder.preempted(worker, report.preempted);
+        for new in &report.admitted {
+            self.recorder.admitted(
+                worker,
+                self.now,
+                new.arrival,
+                new.prompt_tokens,
+                new.hit_tokens,
+            );
+        }
+    }
+
+    pub(super) fn end_step(&mut self, worker: usize) -> Result<()> {
+        self.settle(worker);
+        let cache = self.cache_of(worker);
+        self.workers[worker].end(self.now, &mut self.caches[cache]);
+        self.check_conservation(worker);
+        let mut report = std::mem::take(&mut self.workers[worker].report);
+        report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
+        for id in &report.first_tokens {
+            self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
+        }
+        for record in &report.finished {
+            self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
+            self.ended(record)?;
+        }
+        report.finished.clear();
+        self.workers[worker].report = report;
+        self.publish(worker)?;
+        if self.workers[worker].has_work() {
+            if self.stalled.is_empty() && self.nothing_else_happens_now()? {
+                return self.begin_step(worker);
+            }
+            self.wake(worker);
+        }
+        for stalled in std::mem::take(&mut self.stalled) {
+            self.wake(stalled as usize);
+        }
+        Ok(())
+    }
+
+    /// Whether a step that begins now would be next in any case.
+    fn nothing_else_happens_now(&mut self) -> Result<bool> {
+        let later = |at: Option<Nanos>| at.is_none_or(|at| at > self.now);
+        if !later(self.queue.peek().map(|(at, _)| at)) {
+            return Ok(false);
+        }
+        let arrival = self.next_arrival()?;
+        Ok(arrival.is_none_or(|at| at > self.now))
+    }
+
+    /// Accounts for the steps of a stretch that have ended.
+    fn settle(&mut self, worker: usize) {
+        let recorder = &mut self.recorder;
+        let span = self.workers[worker].settle(self.now, |gap, count| recorder.gap(gap, count));
+        if let Some(span) = span {
+            self.recorder.busy(worker, span.start, span.end, span.state);
+        }
+    }
+
+    /// The same on all workers; stretches end with the step under way.
+    pub(super) fn settle_all(&mut self) {
+        for worker in 0..self.workers.len() {
+            if self.workers[worker].busy {
+                self.wake(worker);
+                self.settle(worker);
+            }
+        }
+    }
+
+    /// Counts steps under way as whole ones, at the end of a run that was stopped.
+    pub(super) fn record_under_way(&mut self) {
+        for (place, worker) in self.workers.iter().enumerate() {
+            if let Some(span) = worker.under_way() {
+                self.recorder.busy(place, span.start, span.end, span.state);
+            }
+        }
+    }
+
+    /// Sends the KV events of the step that has just ended on their way.
+    fn publish(&mut self, worker: usize) -> Result<()> {
+        if self.pending_events[worker].is_empty() {
+            return Ok(());
+        }
+        let mut events = std::mem::take(&mut self.pending_events[worker]);
+        if self.sink_wants_events {
+            self.sink.cache_events(worker as u32, self.now, &events)?;
+        }
+        let spec = &self.setup.scenario.router;
+        let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
+        if lost {
+            // Lost on the way.
+        } else if spec.event_delay == Nanos::ZERO {
+            self.deliver(worker as u32, &events);
+        } else {
+            self.queue.push(self.now + spec.event_delay, Event::KvEvents);
+            self.on_the_way.push_back((worker as u32, events));
+            return Ok(());
+        }
+        events.clear();
+        self.pending_events[worker] = events;
+        Ok(())
+    }
+
+    pub(super) fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
+        self.routers.iter_mut().for_each(|router| router.on_cache_events(worker, events));
+    }
+}

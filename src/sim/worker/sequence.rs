@@ -1,0 +1,49 @@
+//! A request on a worker.
+
+use crate::cache::Lease;
+use crate::prompt::BlockRun;
+use crate::request::RequestRecord;
+use crate::units::Nanos;
+use std::sync::Arc;
+
+/// A request on a worker.
+pub struct Sequence {
+    /// What is measured about it; travels with it.
+    pub record: RequestRecord,
+    /// Full blocks of prompt and output.
+    pub(super) runs: Arc<[BlockRun]>,
+    pub(super) lease: Lease,
+    /// Tokens whose KV is in the cache.
+    pub(super) computed: u32,
+    /// Output tokens made.
+    pub(super) generated: u32,
+    /// Tokens computed in the current step.
+    pub(super) scheduled: u32,
+    /// When the latest output token was made.
+    pub(super) last_token: Nanos,
+}
+
+impl Sequence {
+    /// A request that has just been routed; `runs` cover prompt and output.
+    pub fn new(record: RequestRecord, runs: Arc<[BlockRun]>) -> Sequence {
+        Sequence {
+            record,
+            runs,
+            lease: Lease::default(),
+            computed: 0,
+            generated: 0,
+            scheduled: 0,
+            last_token: Nanos::ZERO,
+        }
+    }
+
+    /// Tokens known so far: prompt and output made.
+    pub(super) fn known(&self) -> u32 {
+        self.record.prompt_tokens + self.generated
+    }
+
+    /// It has output, and lacks one token only.
+    pub(super) fn decodes(&self) -> bool {
+        self.generated > 0 && self.computed + 1 == self.known()
+    }
+}
