@@ -7,6 +7,7 @@
 
 mod attempt;
 pub mod body;
+pub mod chat_template;
 pub mod client;
 pub mod clock;
 pub mod conversation;
@@ -14,6 +15,7 @@ pub mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub mod kv_events;
 mod machine;
 pub mod options;
 pub mod plan;
