@@ -8,7 +8,7 @@ use super::scenario_args::ScenarioArgs;
 use clap::{Args, ValueEnum};
 use kvroute::compare;
 use kvroute::error::{Error, Result};
-use kvroute::live::arms::Arm;
+use kvroute::live::arms::{self, Arm};
 use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
 use kvroute::live::connect;
@@ -55,6 +55,18 @@ pub struct LiveArgs {
     /// Endpoint of a worker (repeatable); kvroute itself routes, by each of --router-mode in turn
     #[arg(long, value_name = "URL", conflicts_with = "url", help_heading = "Comparison")]
     pub(super) worker: Vec<String>,
+    /// Where a worker publishes its KV events, one for each --worker: tcp://HOST:PORT, or
+    /// bind:tcp://HOST:PORT where the worker connects to us (vLLM with a host in its endpoint)
+    #[arg(long, value_name = "ENDPOINT", requires = "worker", help_heading = "Comparison")]
+    pub(super) kv_events_endpoint: Vec<String>,
+    /// Where a worker answers for lost KV events, one for each --worker
+    #[arg(
+        long,
+        value_name = "ENDPOINT",
+        requires = "kv_events_endpoint",
+        help_heading = "Comparison"
+    )]
+    pub(super) kv_replay_endpoint: Vec<String>,
     /// Shell command that switches the router behind the only --url to mode {mode}; each of --router-mode is
     /// an arm then
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["arm", "worker"], help_heading = "Comparison")]
@@ -274,6 +286,11 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let arms = args.arms(&scenario)?;
     let options = args.options(&arms)?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
+    let feeds = args.feeds()?;
+    // What cannot run shall not be found out after the first run.
+    for arm in &arms {
+        arms::choosing(arm, &scenario, scenario.seed, (&options, &texts), &feeds)?;
+    }
     connect::reach(&options)?;
     let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
     note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
@@ -287,6 +304,7 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
         options: &options,
         texts: &texts,
         arms: &arms,
+        feeds: &feeds,
         dir: &dir,
         control: &control,
     };

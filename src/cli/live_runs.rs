@@ -5,6 +5,7 @@ use super::live_view::{self, Ui};
 use kvroute::error::{Error, Result};
 use kvroute::live::arms::{self, Arm, Reset};
 use kvroute::live::client::Target;
+use kvroute::live::kv_events::subscriber::Feed;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::progress::Progress;
@@ -25,6 +26,8 @@ pub struct Runs<'a> {
     pub options: &'a LiveOptions,
     pub texts: &'a Texts,
     pub arms: &'a [Arm],
+    /// KV events of the workers, one each, or none.
+    pub feeds: &'a [Feed],
     pub dir: &'a RunDir,
     pub control: &'a Control,
 }
@@ -52,8 +55,9 @@ impl Runs<'_> {
         };
         self.switch(arm)?;
         arms::reset(&options, &Reset::parse(&self.args.reset_kv_cache)?)?;
-        let dispatch = arms::dispatch(arm, self.scenario, seed, None)?;
-        let job = Job::new(self.scenario, seed, &arm.label, &options, self.texts, dispatch)?;
+        let from = (&options, self.texts);
+        let choosing = arms::choosing(arm, self.scenario, seed, from, self.feeds)?;
+        let job = Job::new(self.scenario, seed, &arm.label, &options, self.texts, choosing)?;
         let target = plan::target(&options, self.texts);
         let several = self.arms.len() > 1 || self.scenario.seeds > 1;
         let head = ExportHead {
@@ -123,10 +127,31 @@ impl LiveArgs {
             if arms[..place].iter().any(|other| other.label == arm.label) {
                 return Err(Error::input(format!("arm \"{}\" is given twice", arm.label)));
             }
-            // What cannot run shall not be found out after the first run.
-            arms::dispatch(arm, scenario, scenario.seed, None)?;
         }
         Ok(arms)
+    }
+
+    /// Where the workers' KV events come from.
+    pub fn feeds(&self) -> Result<Vec<Feed>> {
+        let (events, replays) = (&self.kv_events_endpoint, &self.kv_replay_endpoint);
+        let fits = |given: &[String]| given.is_empty() || given.len() == self.worker.len();
+        if !fits(events) || !fits(replays) || replays.len() > events.len() {
+            return Err(Error::input(format!(
+                "{} --kv-events-endpoint and {} --kv-replay-endpoint for {} --worker: give one for each \
+                 worker, in their order, or none",
+                events.len(),
+                replays.len(),
+                self.worker.len()
+            )));
+        }
+        let feed = |(place, endpoint): (usize, &String)| {
+            Ok(Feed {
+                worker: place as u32,
+                events: endpoint.parse()?,
+                replay: replays.get(place).map(|replay| replay.parse()).transpose()?,
+            })
+        };
+        events.iter().enumerate().map(feed).collect()
     }
 
     /// `name=URL[,URL...]`.

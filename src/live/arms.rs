@@ -8,13 +8,17 @@
 use super::client::{Client, Target};
 use super::clock::Clock;
 use super::connect;
-use super::dispatch::{CacheNews, Dispatch, InTurn, PromptBlocks, Routed, SegmentBlocks};
+use super::dispatch::{Dispatch, InTurn, Routed, SegmentBlocks};
+use super::kv_events::Delivery;
+use super::kv_events::subscriber::Feed;
 use super::options::LiveOptions;
-use super::run;
+use super::run::{self, Texts};
+use super::senses::{EventNews, TokenBlocks};
 use crate::error::{Error, Result};
-use crate::router::{self, Frontend, frontend::ClusterFacts};
+use crate::router::{self, Frontend, IndexSource, frontend::ClusterFacts};
 use crate::scenario::Scenario;
 use hyper::Method;
+use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// One way to route.
 #[derive(Clone, Debug)]
@@ -107,30 +111,41 @@ pub fn reset(options: &LiveOptions, reset: &Reset) -> Result<()> {
     })
 }
 
-/// What a router of ours learns of its workers besides its own decisions.
-pub struct Senses {
-    /// Keys of a prompt's blocks, the same as in `news`.
-    pub blocks: Box<dyn PromptBlocks>,
-    /// What the workers hold.
-    pub news: Box<dyn CacheNews>,
+/// Who chooses the endpoints of an arm, and where it hears of their caches.
+pub struct Choosing<'a> {
+    /// Who chooses.
+    pub dispatch: Box<dyn Dispatch + 'a>,
+    /// Publishers of KV events, and where what they say is expected; none where nobody listens.
+    pub events: Option<Listening>,
 }
 
-/// Who chooses the endpoints of `arm`. Without `senses` a router that keeps an index has its own
-/// decisions to go by.
+/// Publishers of KV events, and where what they say is expected.
+pub struct Listening {
+    /// One per worker.
+    pub feeds: Vec<Feed>,
+    /// Where their messages go.
+    pub deliveries: UnboundedSender<Delivery>,
+}
+
+/// Who chooses the endpoints of `arm`. `feeds` are its workers' KV events, one per worker or none: then a
+/// router that keeps an index goes by its own decisions.
 ///
 /// # Errors
-/// Where the router is not known, or can only be simulated.
-pub fn dispatch(
+/// Where the router is not known or can only be simulated, or the model's tokenizer is needed and
+/// missing.
+pub fn choosing<'a>(
     arm: &Arm,
     scenario: &Scenario,
     seed: u64,
-    senses: Option<Senses>,
-) -> Result<Box<dyn Dispatch>> {
+    (options, texts): (&LiveOptions, &'a Texts),
+    feeds: &[Feed],
+) -> Result<Choosing<'a>> {
     let Some(mode) = &arm.router else {
-        return Ok(Box::new(InTurn::new(arm.targets.len())));
+        let dispatch = Box::new(InTurn::new(arm.targets.len()));
+        return Ok(Choosing { dispatch, events: None });
     };
     let mut spec = scenario.router.clone();
-    spec.kv.events = senses.is_some();
+    spec.kv.events &= !feeds.is_empty();
     let policy = router::build(mode, &spec)?;
     if mode.starts_with("oracle-") || policy.needs().shared_cache {
         return Err(Error::input(format!(
@@ -143,12 +158,20 @@ pub fn dispatch(
         block_tokens,
         kv_blocks: scenario.cluster.kv_blocks.unwrap_or(u32::MAX),
     };
+    let listens = policy.needs().index == IndexSource::Events && spec.kv.events;
     let frontend = Frontend::new(policy, &spec.kv, facts, seed, 0);
-    let (blocks, news) = match senses {
-        Some(Senses { blocks, news }) => (blocks, Some(news)),
-        None => (Box::new(SegmentBlocks { block_tokens }) as Box<dyn PromptBlocks>, None),
-    };
-    Ok(Box::new(Routed::new(frontend, blocks, news, block_tokens)))
+    if !listens {
+        let blocks = Box::new(SegmentBlocks { block_tokens });
+        let dispatch = Box::new(Routed::new(frontend, blocks, None, block_tokens));
+        return Ok(Choosing { dispatch, events: None });
+    }
+    let path = options.tokenizer.as_deref();
+    let blocks = TokenBlocks::new(texts, path, options.body.endpoint, block_tokens)?;
+    let (deliveries, received) = unbounded_channel();
+    let news = EventNews::new(received, arm.targets.len(), block_tokens);
+    let dispatch = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
+    let events = Some(Listening { feeds: feeds.to_vec(), deliveries });
+    Ok(Choosing { dispatch: Box::new(dispatch), events })
 }
 
 #[cfg(test)]

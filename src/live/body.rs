@@ -6,7 +6,7 @@
 //! A completion's prompt is its messages joined without anything between them: the prompt of a later
 //! turn then begins with the earlier prompt and its answer.
 
-use super::conversation::{Part, Prompt};
+use super::conversation::{Message, Part, Prompt, Role};
 use super::text::Pieces;
 use crate::error::{Error, Result};
 use serde_json::{Map, Value};
@@ -170,6 +170,37 @@ fn write_part(out: &mut Vec<u8>, pieces: &Pieces, part: &Part, first: bool) {
         Part::Text(segment) => pieces.write(out, segment.content, 0, segment.tokens, first),
         Part::Answer(text) => out.extend_from_slice(text.as_bytes()),
     }
+}
+
+/// What each message of `prompt` says.
+///
+/// # Errors
+/// Where an answer cannot be read back.
+pub fn messages(pieces: &Pieces, prompt: &Prompt) -> Result<Vec<(Role, String)>> {
+    let text = |message: &Message| {
+        let mut quoted = vec![b'"'];
+        for (place, part) in message.parts.iter().enumerate() {
+            write_part(&mut quoted, pieces, part, place == 0);
+        }
+        quoted.push(b'"');
+        Ok((message.role, unquoted(&quoted)?))
+    };
+    prompt.messages.iter().map(text).collect()
+}
+
+/// The whole prompt as a plain completion has it.
+///
+/// # Errors
+/// As [`messages`].
+pub fn whole(pieces: &Pieces, prompt: &Prompt) -> Result<String> {
+    let mut quoted = vec![b'"'];
+    completion(&mut quoted, pieces, prompt);
+    unquoted(&quoted)
+}
+
+fn unquoted(quoted: &[u8]) -> Result<String> {
+    serde_json::from_slice(quoted)
+        .map_err(|why| Error::Run(format!("an answer cannot be read back: {why}")))
 }
 
 /// `text` as it stands between the quotes of a JSON string.

@@ -39,6 +39,21 @@ pub trait Dispatch: Send {
         let _ = id;
     }
 
+    /// A session is over.
+    fn session_over(&mut self, session: u64) {
+        let _ = session;
+    }
+
+    /// What must still happen before the first choice, in words; `None` = nothing.
+    fn waits_for(&mut self) -> Option<String> {
+        None
+    }
+
+    /// What makes the choices doubtful, in plain words with the cure.
+    fn doubts(&mut self) -> Vec<String> {
+        Vec::new()
+    }
+
     /// Whether [`Dispatch::first_token`] is worth calling.
     fn wants_first_tokens(&self) -> bool {
         false
@@ -69,11 +84,16 @@ impl Dispatch for InTurn {
 
 /// The blocks of a prompt, under the keys that workers' events have too.
 pub trait PromptBlocks: Send {
-    /// Runs of its full blocks, and its length as the server sees it, tokens.
+    /// Runs of the full blocks of `request`'s prompt, and its length as the server sees it, tokens.
     ///
     /// # Errors
     /// Where it cannot be tokenised.
-    fn of(&mut self, prompt: &Prompt) -> Result<(Vec<BlockRun>, u32)>;
+    fn of(&mut self, request: &Request, prompt: &Prompt) -> Result<(Vec<BlockRun>, u32)>;
+
+    /// A session is over: nothing of it will be asked for again.
+    fn forget(&mut self, session: u64) {
+        let _ = session;
+    }
 }
 
 /// Blocks of the workload's own segments: enough where no worker tells what it holds.
@@ -84,7 +104,7 @@ pub struct SegmentBlocks {
 }
 
 impl PromptBlocks for SegmentBlocks {
-    fn of(&mut self, prompt: &Prompt) -> Result<(Vec<BlockRun>, u32)> {
+    fn of(&mut self, _: &Request, prompt: &Prompt) -> Result<(Vec<BlockRun>, u32)> {
         Ok((block_runs(&prompt.segments, self.block_tokens), prompt.tokens))
     }
 }
@@ -93,34 +113,49 @@ impl PromptBlocks for SegmentBlocks {
 pub trait CacheNews: Send {
     /// Everything that has come since the last call, in order: worker from 0, and its events.
     fn drain(&mut self) -> Vec<(u32, Vec<CacheEvent>)>;
+
+    /// Whose news cannot be heard so far, and why.
+    fn missing(&self) -> Option<String> {
+        None
+    }
+
+    /// What makes the news doubtful, in plain words with the cure.
+    fn doubts(&self) -> Vec<String> {
+        Vec::new()
+    }
 }
 
 /// A router of the simulator.
-pub struct Routed {
+pub struct Routed<'a> {
     frontend: Frontend,
-    blocks: Box<dyn PromptBlocks>,
+    blocks: Box<dyn PromptBlocks + 'a>,
     news: Option<Box<dyn CacheNews>>,
     block_tokens: u32,
 }
 
-impl Routed {
+impl<'a> Routed<'a> {
     /// `frontend` routes, by `blocks` of `block_tokens` tokens and what `news` tells, if anything.
     pub fn new(
         frontend: Frontend,
-        blocks: Box<dyn PromptBlocks>,
+        blocks: Box<dyn PromptBlocks + 'a>,
         news: Option<Box<dyn CacheNews>>,
         block_tokens: u32,
-    ) -> Routed {
+    ) -> Routed<'a> {
         Routed { frontend, blocks, news, block_tokens }
     }
-}
 
-impl Dispatch for Routed {
-    fn choose(&mut self, request: &Request, prompt: &Prompt, now: Nanos) -> Result<Choice> {
+    /// Tells the router what workers have told us.
+    fn hear(&mut self) {
         for (worker, events) in self.news.iter_mut().flat_map(|news| news.drain()) {
             self.frontend.on_cache_events(worker, &events);
         }
-        let (runs, prompt_tokens) = self.blocks.of(prompt)?;
+    }
+}
+
+impl Dispatch for Routed<'_> {
+    fn choose(&mut self, request: &Request, prompt: &Prompt, now: Nanos) -> Result<Choice> {
+        self.hear();
+        let (runs, prompt_tokens) = self.blocks.of(request, prompt)?;
         let runs: Arc<[BlockRun]> = runs.into();
         let route = RouteRequest {
             id: request.id,
@@ -148,6 +183,20 @@ impl Dispatch for Routed {
 
     fn ended(&mut self, id: RequestId) {
         self.frontend.on_complete(id);
+    }
+
+    fn session_over(&mut self, session: u64) {
+        self.blocks.forget(session);
+    }
+
+    fn waits_for(&mut self) -> Option<String> {
+        self.hear();
+        self.news.as_ref()?.missing()
+    }
+
+    fn doubts(&mut self) -> Vec<String> {
+        self.hear();
+        self.news.as_ref().map_or_else(Vec::new, |news| news.doubts())
     }
 
     fn wants_first_tokens(&self) -> bool {

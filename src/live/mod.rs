@@ -8,6 +8,7 @@
 pub mod arms;
 mod attempt;
 pub mod body;
+pub mod chat_template;
 pub mod client;
 pub mod clock;
 pub mod connect;
@@ -17,6 +18,7 @@ pub mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;
 pub mod health;
+pub mod kv_events;
 mod machine;
 pub mod options;
 pub mod plan;
@@ -24,6 +26,7 @@ pub mod progress;
 pub mod record;
 pub mod recorder;
 pub mod run;
+pub mod senses;
 pub mod server;
 pub mod summary;
 pub mod text;

@@ -1,10 +1,10 @@
 //! From a scenario and options to a run.
 
+use super::arms::Choosing;
 use super::client::{Client, Target};
 use super::clock::Clock;
 use super::connect;
 use super::conversation::has_system_prompt;
-use super::dispatch::Dispatch;
 use super::options::LiveOptions;
 use super::recorder::LiveRecorder;
 use super::run::{self, Job, Texts};
@@ -26,14 +26,14 @@ impl<'a> Job<'a> {
         label: &str,
         options: &'a LiveOptions,
         texts: &'a Texts,
-        dispatch: Box<dyn Dispatch>,
+        choosing: Choosing<'a>,
     ) -> Result<Job<'a>> {
         let slo = scenario.slo.as_deref().map(Slo::parse).transpose()?;
         Ok(Job {
             source: compare::open_workload(scenario, seed)?,
             options,
             texts,
-            dispatch,
+            choosing,
             recorder: LiveRecorder::new(options.targets.len(), slo),
             window: setup::window(scenario)?,
             duration: scenario.workload.duration,

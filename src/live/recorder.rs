@@ -40,6 +40,8 @@ pub struct RunFacts {
     pub kernel_timestamps: bool,
     /// What the servers' own metrics said.
     pub server: Option<ServerMetrics>,
+    /// What makes the routing doubtful, in plain words.
+    pub doubts: Vec<String>,
 }
 
 /// Everything a live run leaves behind but its rows.
@@ -232,6 +234,7 @@ impl LiveRecorder {
         run.label = facts.label;
         run.server = facts.server;
         run.client.warnings = health::warnings(&run);
+        run.client.warnings.extend(facts.doubts);
         LiveOutput {
             run,
             ttft: self.latencies.ttft.into_histogram(),

@@ -5,6 +5,7 @@
 //! cancelled, and only then the run does. Stopped early (Ctrl-C, or the end of a `--duration`), it sends
 //! nothing more, waits the grace period and gives up what is left.
 
+use super::arms::{Choosing, Listening};
 use super::attempt::{Attempt, Done};
 use super::body::Bodies;
 use super::client::answer::Answer;
@@ -14,6 +15,7 @@ use super::connect::{self, header_name};
 use super::conversation::{Conversations, Prompt, answer_segment};
 use super::dispatch::Dispatch;
 use super::expected::Expected;
+use super::kv_events::subscriber::Subscriber;
 use super::machine;
 use super::options::LiveOptions;
 use super::progress::Progress;
@@ -40,6 +42,10 @@ use tokio::sync::{mpsc, watch};
 
 /// How often the run looks whether it shall stop.
 const TICK: Duration = Duration::from_millis(50);
+/// Publishers that are not there by then are not coming.
+const LISTEN_LIMIT: Nanos = Nanos(10_000_000_000);
+/// How long a new subscription is given to arrive.
+const SUBSCRIBED: Duration = Duration::from_millis(300);
 /// Requests dealt out before those in flight get their turn.
 const BATCH: u32 = 32;
 
@@ -52,7 +58,7 @@ pub struct Job<'a> {
     /// Makes their text.
     pub texts: &'a Texts,
     /// Which endpoint each goes to.
-    pub dispatch: Box<dyn Dispatch>,
+    pub choosing: Choosing<'a>,
     /// What is measured.
     pub recorder: LiveRecorder,
     /// Not measured at the beginning.
@@ -166,7 +172,9 @@ struct Run<'a> {
     source: Box<dyn Source>,
     options: &'a LiveOptions,
     texts: &'a Texts,
-    dispatch: Box<dyn Dispatch>,
+    dispatch: Box<dyn Dispatch + 'a>,
+    /// Hears KV events as long as it lives.
+    _subscriber: Option<Subscriber>,
     recorder: LiveRecorder,
     window: Window,
     duration: Option<Nanos>,
@@ -201,13 +209,19 @@ impl<'a> Run<'a> {
         client.warm(job.warm_connections.max(1)).await?;
         let watchers =
             Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
+        let Choosing { mut dispatch, events } = job.choosing;
+        let subscriber = match events {
+            Some(events) => Some(listen(&events, &clock, dispatch.as_mut()).await?),
+            None => None,
+        };
         let (end, ended) = mpsc::unbounded_channel();
         let (first_token, first_tokens) = mpsc::unbounded_channel();
         Ok(Run {
             source: job.source,
             options,
             texts: job.texts,
-            dispatch: job.dispatch,
+            dispatch,
+            _subscriber: subscriber,
             recorder: job.recorder,
             window: job.window,
             duration: job.duration,
@@ -362,6 +376,7 @@ impl<'a> Run<'a> {
         self.source.on_complete(record.id, record.ended);
         let prompt = self.prompts.remove(&record.id).unwrap_or_default();
         if self.source.is_over(record.id) {
+            self.dispatch.session_over(record.session);
             self.conversations.forget(record.session);
             self.client.session_over(record.session);
         } else if record.outcome == Outcome::Completed {
@@ -425,7 +440,30 @@ impl<'a> Run<'a> {
         self.facts.cpu_s = machine::cpu_seconds() - self.cpu_before;
         self.facts.threads = self.options.threads.max(1);
         self.facts.connections = self.client.opened();
+        self.facts.doubts = self.dispatch.doubts();
         self.facts.server = self.watchers.finish().await;
         self.recorder.finish(self.facts)
     }
+}
+
+/// Hears the workers' KV events, and waits until all of them are there.
+async fn listen(
+    events: &Listening,
+    clock: &Clock,
+    dispatch: &mut dyn Dispatch,
+) -> Result<Subscriber> {
+    let subscriber = Subscriber::start(&events.feeds, "", clock, &events.deliveries).await?;
+    let limit = clock.now() + LISTEN_LIMIT;
+    while let Some(missing) = dispatch.waits_for() {
+        if clock.now() > limit {
+            return Err(Error::input(format!(
+                "no KV events: {missing}; check --kv-events-endpoint, or go by the router's own decisions \
+                 with --kv-events false"
+            )));
+        }
+        tokio::time::sleep(TICK).await;
+    }
+    // A subscription takes a moment to reach its publisher; what is published before is lost.
+    tokio::time::sleep(SUBSCRIBED).await;
+    Ok(subscriber)
 }

@@ -71,6 +71,23 @@ impl Tokenizer {
         encoding.map_or(Vec::new(), |encoding| encoding.get_ids().to_vec())
     }
 
+    /// Token ids of a whole prompt: with what the tokenizer puts before or after it.
+    pub fn encode_prompt(&self, text: &str) -> Vec<u32> {
+        let encoding = self.model.encode_fast(text, true);
+        encoding.map_or(Vec::new(), |encoding| encoding.get_ids().to_vec())
+    }
+
+    /// Special tokens that are recognised in texts whatever stands around them, in order of id.
+    pub(super) fn special_tokens(&self) -> Vec<String> {
+        let mut tokens: Vec<_> = self.model.get_added_tokens_decoder().into_iter().collect();
+        tokens.sort_unstable_by_key(|(id, _)| *id);
+        let plain = tokens
+            .into_iter()
+            .map(|(_, token)| token)
+            .filter(|token| token.special && !(token.lstrip || token.rstrip || token.single_word));
+        plain.map(|token| token.content).collect()
+    }
+
     /// The vocabulary in order of id, without added tokens, as the model spells it.
     pub(super) fn vocabulary(&self) -> Vec<String> {
         let mut entries: Vec<(u32, String)> =
@@ -120,6 +137,11 @@ pub(super) mod tests {
             "normalizer": null, "pre_tokenizer": level, "post_processor": null, "decoder": level,
             "model": model,
         });
+        from_json(&file)
+    }
+
+    /// The tokenizer of a `tokenizer.json`.
+    pub(in crate::live) fn from_json(file: &serde_json::Value) -> Tokenizer {
         Tokenizer::parse(file.to_string().as_bytes(), "test".into()).unwrap()
     }
 
