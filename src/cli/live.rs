@@ -17,9 +17,9 @@ use kvroute::live::plan;
 use kvroute::live::run::Texts;
 use kvroute::live::summary::LiveSummary;
 use kvroute::report::live::{self as report, ExportHead};
-use kvroute::report::run_dir::RunDir;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
+use std::cell::OnceCell;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -253,7 +253,7 @@ impl LiveArgs {
         ExportHead { aiperf, vllm: self.format.contains(&Format::Vllm), ..head }
     }
 
-    fn out(&self) -> PathBuf {
+    pub(super) fn out(&self) -> PathBuf {
         let named = Path::new(&self.scenario.workload);
         let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
         let stem = stem.split('.').next().unwrap_or(stem);
@@ -291,8 +291,10 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     for arm in &arms {
         arms::choosing(arm, &scenario, scenario.seed, (&options, &texts), &feeds)?;
     }
-    connect::reach(&options)?;
-    let dir = RunDir::create_for(&args.out(), report::RESULTS)?;
+    // A single arm finds out by itself, over the connections that it then uses.
+    if arms.len() > 1 && args.switch_command.is_none() {
+        connect::reach(&options)?;
+    }
     note.iter().filter(|_| !args.quiet).for_each(|note| eprintln!("kvroute: {note}"));
 
     let control = Arc::new(Control::default());
@@ -305,10 +307,11 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
         texts: &texts,
         arms: &arms,
         feeds: &feeds,
-        dir: &dir,
+        dir: OnceCell::new(),
         control: &control,
     };
     let outputs = runs.all()?;
+    let dir = runs.dir()?.clone();
     let summary = LiveSummary {
         schema_version: "1",
         scenario,

@@ -11,10 +11,11 @@ use kvroute::live::plan;
 use kvroute::live::progress::Progress;
 use kvroute::live::recorder::LiveOutput;
 use kvroute::live::run::{self, Job, Texts};
-use kvroute::report::live::{ExportHead, LiveWriter};
+use kvroute::report::live::{self as report, ExportHead, LiveWriter};
 use kvroute::report::run_dir::RunDir;
 use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
+use std::cell::OnceCell;
 use std::process::Command;
 
 /// What all runs have in common.
@@ -28,7 +29,8 @@ pub struct Runs<'a> {
     pub arms: &'a [Arm],
     /// KV events of the workers, one each, or none.
     pub feeds: &'a [Feed],
-    pub dir: &'a RunDir,
+    /// Made when the first run has its connections: one that cannot start leaves everything as it was.
+    pub dir: OnceCell<RunDir>,
     pub control: &'a Control,
 }
 
@@ -44,6 +46,15 @@ impl Runs<'_> {
             }
         }
         Ok(outputs.into_iter().flatten().collect())
+    }
+
+    /// The folder of the results.
+    pub fn dir(&self) -> Result<&RunDir> {
+        if let Some(dir) = self.dir.get() {
+            return Ok(dir);
+        }
+        let dir = RunDir::create_for(&self.args.out(), report::RESULTS)?;
+        Ok(self.dir.get_or_init(|| dir))
     }
 
     fn one(&self, arm: &Arm, run: usize) -> Result<LiveOutput> {
@@ -67,7 +78,7 @@ impl Runs<'_> {
         let place = self.place(arm, run);
         let progress = Progress::new(options.targets.len());
         let ready = run::start(job, &progress)?;
-        let mut writer = LiveWriter::create(self.dir, place, &self.args.formats(head))?;
+        let mut writer = LiveWriter::create(self.dir()?, place, &self.args.formats(head))?;
         let total = Some(self.requests).filter(|requests| *requests > 0);
         let ui = Ui::choose(self.args.ui, self.args.quiet);
         if several && ui != Ui::None {

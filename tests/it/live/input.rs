@@ -91,3 +91,25 @@ fn options_that_make_no_sense_are_refused_by_name() {
     }
     assert_eq!(server.count(), 0);
 }
+
+#[test]
+fn a_run_that_cannot_start_leaves_the_results_of_an_earlier_one() {
+    let place = tempfile::tempdir().unwrap();
+    let earlier = place.path().join("run/summary.json");
+    std::fs::create_dir(place.path().join("run")).unwrap();
+    std::fs::write(&earlier, "{}").unwrap();
+    let taken = TcpListener::bind("127.0.0.11:0").unwrap();
+    let gone = format!("http://127.0.0.12:{}", taken.local_addr().unwrap().port());
+    let server = Server::start(answer);
+    let (there, gone) = (server.url(), gone.as_str());
+    let arms = [format!("--arm=a={there}"), format!("--arm=b={gone}")];
+    for ends in [vec!["--url", gone], arms.iter().map(String::as_str).collect()] {
+        let words = "diverse --model m --isl 12 --osl 4 --num-requests 4 --concurrency 2 --out run";
+        let output = program(&place).args(words.split(' ')).args(&ends).output().unwrap();
+        let stderr = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{ends:?}: {stderr}");
+        assert!(stderr.contains(gone), "{stderr}");
+        assert_eq!(std::fs::read_to_string(&earlier).unwrap(), "{}");
+    }
+    assert_eq!(server.count(), 0);
+}
