@@ -24,15 +24,8 @@ pub type Said<'a> = (&'a str, &'a str);
 const NAME: &str = "chat";
 
 /// Variables that are special tokens.
-const TOKENS: [&str; 7] = [
-    "bos_token",
-    "eos_token",
-    "unk_token",
-    "sep_token",
-    "pad_token",
-    "cls_token",
-    "mask_token",
-];
+const TOKENS: [&str; 7] =
+    ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
 /// A model's chat template. Shared freely between threads.
 pub struct ChatTemplate {

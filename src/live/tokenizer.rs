@@ -81,9 +81,10 @@ impl Tokenizer {
     pub(super) fn special_tokens(&self) -> Vec<String> {
         let mut tokens: Vec<_> = self.model.get_added_tokens_decoder().into_iter().collect();
         tokens.sort_unstable_by_key(|(id, _)| *id);
-        let plain = tokens.into_iter().map(|(_, token)| token).filter(|token| {
-            token.special && !(token.lstrip || token.rstrip || token.single_word)
-        });
+        let plain = tokens
+            .into_iter()
+            .map(|(_, token)| token)
+            .filter(|token| token.special && !(token.lstrip || token.rstrip || token.single_word));
         plain.map(|token| token.content).collect()
     }
 

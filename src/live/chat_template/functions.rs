@@ -160,7 +160,8 @@ mod tests {
 
     #[test]
     fn marks_of_generations_change_nothing() {
-        let source = "a{%- generation -%} b {%endgeneration%}{% if x %}{{ generation }}{% endif %}{%";
+        let source =
+            "a{%- generation -%} b {%endgeneration%}{% if x %}{{ generation }}{% endif %}{%";
         let expected = "a{%- if true -%} b {%endif%}{% if x %}{{ generation }}{% endif %}{%";
         assert_eq!(without_generation(source), expected);
     }

@@ -87,7 +87,8 @@ fn the_template_is_found_beside_the_tokenizer() {
     write("tokenizer.json", recorded["tokenizer"].to_string());
     write("tokenizer_config.json", json!({"chat_template": "one {{ bos_token }}"}).to_string());
     assert_eq!(rendered(folder.path()), "one ");
-    let named = json!([{"name": "tool_use", "template": "no"}, {"name": "default", "template": "two"}]);
+    let named =
+        json!([{"name": "tool_use", "template": "no"}, {"name": "default", "template": "two"}]);
     write("tokenizer_config.json", json!({"chat_template": named}).to_string());
     assert_eq!(rendered(&folder.path().join("tokenizer.json")), "two");
     write("chat_template.jinja", "three {{ messages[0].content }}".into());

@@ -249,10 +249,13 @@ impl Worker {
 
     fn deliver(&mut self, at: Nanos, number: u64, payload: &Bytes, replayed: bool) {
         self.sequence.delivered(number, xxh3_64(payload), replayed);
-        self.tell(at, match message::decode_payload(number, payload) {
-            Ok(batch) => What::Batch { batch, replayed },
-            Err(malformed) => What::Malformed(malformed),
-        });
+        self.tell(
+            at,
+            match message::decode_payload(number, payload) {
+                Ok(batch) => What::Batch { batch, replayed },
+                Err(malformed) => What::Malformed(malformed),
+            },
+        );
     }
 
     async fn on_message(&mut self, at: Nanos, message: ZmqMessage) {
