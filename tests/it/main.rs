@@ -7,6 +7,10 @@ mod calibrate;
 mod claims;
 mod determinism;
 mod invariants;
+#[cfg(feature = "live")]
+mod kv_events;
+#[cfg(feature = "live")]
+mod kv_events_live;
 mod layering;
 #[cfg(feature = "live")]
 mod live;

@@ -110,6 +110,11 @@ impl Tracker {
         self.known.values().filter(|block| block.copies > 0).count()
     }
 
+    /// We had the worker's cache emptied. It tells of that itself, but vLLM only with the next request.
+    pub fn emptied(&mut self, out: &mut Vec<CacheEvent>) {
+        self.forget(out);
+    }
+
     /// Follows a delivery; what a router has to know of it is appended to `out`.
     pub fn follow(&mut self, delivery: &Delivery, out: &mut Vec<CacheEvent>) {
         let statistics = &mut self.statistics;

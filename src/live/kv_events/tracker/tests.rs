@@ -174,6 +174,15 @@ fn a_worker_that_restarted_or_cleared_its_cache_holds_nothing_and_knows_nothing(
 }
 
 #[test]
+fn a_cache_that_we_emptied_holds_nothing_before_the_worker_says_so() {
+    let mut worker = Worker::new();
+    worker.stores(None, &[11], &[1, 2]);
+    let mut out = Vec::new();
+    worker.tracker.emptied(&mut out);
+    assert_eq!((out, worker.tracker.blocks()), (vec![CacheEvent::Cleared], 0));
+}
+
+#[test]
 fn messages_before_the_first_are_missed_and_not_lost() {
     let mut worker = Worker::new();
     worker.hears(What::Gap(7));
