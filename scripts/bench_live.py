@@ -252,8 +252,8 @@ scripts/bench_live.py {args.folder} --rounds {args.rounds}
 ```
 
 kvroute's command: `kvroute live diverse --url {URL} --model mock --concurrency C --num-requests N --isl 128 --osl 10
---no-server-metrics --out DIR --quiet` (plots included in its CPU time); `multi-turn` with its own prompts (about 2,000 tokens and
-growing histories), `--osl 10` and no think time; open loop with `--request-rate 2000 --arrival poisson`.
+--no-server-metrics --out DIR --quiet` (plots included in its CPU time); `multi-turn` with its own prompts (mean 4,800 tokens,
+histories that grow), `--osl 10` and no think time; open loop with `--request-rate 2000 --arrival poisson`.
 Other tools' command lines: `../shared/peers/loadgen.md`. Every run: runs.csv.
 
 - commit: {commit}

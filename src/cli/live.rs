@@ -14,8 +14,8 @@ use kvroute::live::client::{Reuse, Target};
 use kvroute::live::connect;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
-use kvroute::live::run::Texts;
 use kvroute::live::summary::LiveSummary;
+use kvroute::live::text::Texts;
 use kvroute::report::live::{self as report, ExportHead};
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
@@ -218,6 +218,7 @@ impl LiveArgs {
             retries: self.retries,
             keep_gaps: self.format.contains(&Format::Aiperf),
             threads: self.threads.max(1),
+            caches_emptied: false,
             tokenizer: self.tokenizer.clone(),
         };
         if self.model.is_none() {

@@ -10,7 +10,8 @@ use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
 use kvroute::live::progress::Progress;
 use kvroute::live::recorder::LiveOutput;
-use kvroute::live::run::{self, Job, Texts};
+use kvroute::live::run::{self, Job};
+use kvroute::live::text::Texts;
 use kvroute::report::live::{self as report, ExportHead, LiveWriter};
 use kvroute::report::run_dir::RunDir;
 use kvroute::scenario::Scenario;
@@ -59,13 +60,15 @@ impl Runs<'_> {
 
     fn one(&self, arm: &Arm, run: usize) -> Result<LiveOutput> {
         let seed = self.scenario.seed.wrapping_add(run as u64);
+        let reset = Reset::parse(&self.args.reset_kv_cache)?;
         let options = LiveOptions {
             targets: arm.targets.clone(),
+            caches_emptied: reset != Reset::None,
             metrics: self.args.metrics(&arm.targets)?,
             ..self.options.clone()
         };
         self.switch(arm)?;
-        arms::reset(&options, &Reset::parse(&self.args.reset_kv_cache)?)?;
+        arms::reset(&options, &reset)?;
         let from = (&options, self.texts);
         let choosing = arms::choosing(arm, self.scenario, seed, from, self.feeds)?;
         let job = Job::new(self.scenario, seed, &arm.label, &options, self.texts, choosing)?;

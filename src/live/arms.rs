@@ -10,15 +10,23 @@ use super::clock::Clock;
 use super::connect;
 use super::dispatch::{Dispatch, InTurn, Routed, SegmentBlocks};
 use super::kv_events::Delivery;
-use super::kv_events::subscriber::Feed;
+use super::kv_events::subscriber::{Feed, Subscriber};
 use super::options::LiveOptions;
-use super::run::{self, Texts};
+use super::run;
 use super::senses::{EventNews, TokenBlocks};
+use super::text::Texts;
 use crate::error::{Error, Result};
 use crate::router::{self, Frontend, IndexSource, frontend::ClusterFacts};
 use crate::scenario::Scenario;
+use crate::units::Nanos;
 use hyper::Method;
+use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
+
+/// Publishers that are not there by then are not coming.
+const LISTEN_LIMIT: Nanos = Nanos(10_000_000_000);
+/// How long a new subscription is given to reach its publisher: what is published before is lost.
+const SUBSCRIBED: Duration = Duration::from_millis(300);
 
 /// One way to route.
 #[derive(Clone, Debug)]
@@ -125,6 +133,32 @@ pub struct Listening {
     pub feeds: Vec<Feed>,
     /// Where their messages go.
     pub deliveries: UnboundedSender<Delivery>,
+}
+
+impl Listening {
+    /// Hears the workers' KV events, and waits until all of them are there.
+    ///
+    /// # Errors
+    /// Where a worker's publisher does not come.
+    pub(super) async fn start(
+        &self,
+        clock: &Clock,
+        dispatch: &mut dyn Dispatch,
+    ) -> Result<Subscriber> {
+        let subscriber = Subscriber::start(&self.feeds, "", clock, &self.deliveries).await?;
+        let limit = clock.now() + LISTEN_LIMIT;
+        while let Some(missing) = dispatch.waits_for() {
+            if clock.now() > limit {
+                return Err(Error::input(format!(
+                    "no KV events: {missing}; check --kv-events-endpoint, or go by the router's own \
+                     decisions with --kv-events false"
+                )));
+            }
+            tokio::time::sleep(SUBSCRIBED / 10).await;
+        }
+        tokio::time::sleep(SUBSCRIBED).await;
+        Ok(subscriber)
+    }
 }
 
 /// Who chooses the endpoints of `arm`. `feeds` are its workers' KV events, one per worker or none: then a

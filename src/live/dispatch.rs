@@ -49,6 +49,9 @@ pub trait Dispatch: Send {
         None
     }
 
+    /// The workers' caches were emptied before the first choice, whatever they have told.
+    fn caches_emptied(&mut self) {}
+
     /// What makes the choices doubtful, in plain words with the cure.
     fn doubts(&mut self) -> Vec<String> {
         Vec::new()
@@ -113,6 +116,11 @@ impl PromptBlocks for SegmentBlocks {
 pub trait CacheNews: Send {
     /// Everything that has come since the last call, in order: worker from 0, and its events.
     fn drain(&mut self) -> Vec<(u32, Vec<CacheEvent>)>;
+
+    /// The workers' caches were emptied: what follows from that, as of [`CacheNews::drain`].
+    fn emptied(&mut self) -> Vec<(u32, Vec<CacheEvent>)> {
+        Vec::new()
+    }
 
     /// Whose news cannot be heard so far, and why.
     fn missing(&self) -> Option<String> {
@@ -192,6 +200,13 @@ impl Dispatch for Routed<'_> {
     fn waits_for(&mut self) -> Option<String> {
         self.hear();
         self.news.as_ref()?.missing()
+    }
+
+    fn caches_emptied(&mut self) {
+        self.hear();
+        for (worker, events) in self.news.iter_mut().flat_map(|news| news.emptied()) {
+            self.frontend.on_cache_events(worker, &events);
+        }
     }
 
     fn doubts(&mut self) -> Vec<String> {

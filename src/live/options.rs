@@ -38,6 +38,8 @@ pub struct LiveOptions {
     pub keep_gaps: bool,
     /// Threads that drive requests.
     pub threads: usize,
+    /// The servers' caches have just been emptied, whatever they published before.
+    pub caches_emptied: bool,
     /// `tokenizer.json`; `None` = the embedded one.
     pub tokenizer: Option<PathBuf>,
 }

@@ -15,7 +15,7 @@ pub enum Failure {
     Reset,
     /// The server answered with this status, 400 or more.
     Status(u16),
-    /// Nothing arrived for `--request-timeout`, or the whole took longer than that.
+    /// Nothing arrived for `--request-timeout`.
     Timeout,
     /// The response is no HTTP, SSE or JSON that the protocol allows.
     Malformed,

@@ -5,7 +5,7 @@
 //! cancelled, and only then the run does. Stopped early (Ctrl-C, or the end of a `--duration`), it sends
 //! nothing more, waits the grace period and gives up what is left.
 
-use super::arms::{Choosing, Listening};
+use super::arms::Choosing;
 use super::attempt::{Attempt, Done};
 use super::body::Bodies;
 use super::client::answer::Answer;
@@ -21,8 +21,7 @@ use super::options::LiveOptions;
 use super::progress::Progress;
 use super::record::{LiveRecord, LiveSink, Outcome};
 use super::recorder::{LiveOutput, LiveRecorder, RunFacts};
-use super::text::Pieces;
-use super::tokenizer::Tokenizer;
+use super::text::Texts;
 use super::watchers::Watchers;
 use crate::error::{Error, Result};
 use crate::metrics::window::Window;
@@ -42,10 +41,6 @@ use tokio::sync::{mpsc, watch};
 
 /// How often the run looks whether it shall stop.
 const TICK: Duration = Duration::from_millis(50);
-/// Publishers that are not there by then are not coming.
-const LISTEN_LIMIT: Nanos = Nanos(10_000_000_000);
-/// How long a new subscription is given to arrive.
-const SUBSCRIBED: Duration = Duration::from_millis(300);
 /// Requests dealt out before those in flight get their turn.
 const BATCH: u32 = 32;
 
@@ -75,26 +70,6 @@ pub struct Job<'a> {
     pub label: String,
     /// Seed of the workload.
     pub seed: u64,
-}
-
-/// Text for prompts, shared by all runs of a program.
-pub struct Texts {
-    /// Counts.
-    pub tokenizer: Tokenizer,
-    /// Writes.
-    pub pieces: Pieces,
-}
-
-impl Texts {
-    /// Reads the tokenizer and finds its pieces.
-    ///
-    /// # Errors
-    /// Where it cannot be read, or has no pieces of one token.
-    pub fn load(path: Option<&std::path::Path>) -> Result<Texts> {
-        let tokenizer = Tokenizer::load(path)?;
-        let pieces = Pieces::find(&tokenizer)?;
-        Ok(Texts { tokenizer, pieces })
-    }
 }
 
 /// Runs `job` to its end; `sinks` get every record. `control.stop` ends it early.
@@ -211,9 +186,12 @@ impl<'a> Run<'a> {
             Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
         let Choosing { mut dispatch, events } = job.choosing;
         let subscriber = match events {
-            Some(events) => Some(listen(&events, &clock, dispatch.as_mut()).await?),
+            Some(events) => Some(events.start(&clock, dispatch.as_mut()).await?),
             None => None,
         };
+        if options.caches_emptied {
+            dispatch.caches_emptied();
+        }
         let (end, ended) = mpsc::unbounded_channel();
         let (first_token, first_tokens) = mpsc::unbounded_channel();
         Ok(Run {
@@ -444,26 +422,4 @@ impl<'a> Run<'a> {
         self.facts.server = self.watchers.finish().await;
         self.recorder.finish(self.facts)
     }
-}
-
-/// Hears the workers' KV events, and waits until all of them are there.
-async fn listen(
-    events: &Listening,
-    clock: &Clock,
-    dispatch: &mut dyn Dispatch,
-) -> Result<Subscriber> {
-    let subscriber = Subscriber::start(&events.feeds, "", clock, &events.deliveries).await?;
-    let limit = clock.now() + LISTEN_LIMIT;
-    while let Some(missing) = dispatch.waits_for() {
-        if clock.now() > limit {
-            return Err(Error::input(format!(
-                "no KV events: {missing}; check --kv-events-endpoint, or go by the router's own decisions \
-                 with --kv-events false"
-            )));
-        }
-        tokio::time::sleep(TICK).await;
-    }
-    // A subscription takes a moment to reach its publisher; what is published before is lost.
-    tokio::time::sleep(SUBSCRIBED).await;
-    Ok(subscriber)
 }

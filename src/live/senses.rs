@@ -11,7 +11,7 @@ use super::conversation::Prompt;
 use super::dispatch::{CacheNews, PromptBlocks};
 use super::kv_events::Delivery;
 use super::kv_events::tracker::{Tracker, prompt_runs};
-use super::run::Texts;
+use super::text::Texts;
 use crate::error::{Error, Result};
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::request::Request;
@@ -103,6 +103,15 @@ impl CacheNews for EventNews {
             }
         }
         news
+    }
+
+    fn emptied(&mut self) -> Vec<(u32, Vec<CacheEvent>)> {
+        let emptied = |(worker, tracker): (u32, &mut Tracker)| {
+            let mut events = Vec::new();
+            tracker.emptied(&mut events);
+            (worker, events)
+        };
+        (0..).zip(&mut self.trackers).map(emptied).collect()
     }
 
     fn missing(&self) -> Option<String> {

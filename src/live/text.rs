@@ -9,6 +9,7 @@
 use super::tokenizer::Tokenizer;
 use crate::error::{Error, Result};
 use rustc_hash::FxHashSet;
+use std::path::Path;
 
 /// No more pieces than this: they should stay in the nearest caches.
 const MOST: usize = 2048;
@@ -199,6 +200,26 @@ fn words(tokenizer: &Tokenizer) -> Option<Pieces> {
 
 fn is_word(text: &str) -> bool {
     (1..LONGEST).contains(&text.len()) && text.bytes().all(|byte| byte.is_ascii_lowercase())
+}
+
+/// Text for prompts, shared by all runs of a program.
+pub struct Texts {
+    /// Counts.
+    pub tokenizer: Tokenizer,
+    /// Writes.
+    pub pieces: Pieces,
+}
+
+impl Texts {
+    /// Reads the tokenizer and finds its pieces.
+    ///
+    /// # Errors
+    /// Where it cannot be read, or has no pieces of one token.
+    pub fn load(path: Option<&Path>) -> Result<Texts> {
+        let tokenizer = Tokenizer::load(path)?;
+        let pieces = Pieces::find(&tokenizer)?;
+        Ok(Texts { tokenizer, pieces })
+    }
 }
 
 #[cfg(test)]

@@ -193,7 +193,13 @@ impl Connection {
         let mut body = response.into_body();
         let mut parser = SseParser::default();
         while let Some(frame) = self.driver.along(body.frame()).await {
-            let Ok(data) = frame.map_err(broken)?.into_data() else { continue };
+            let frame = match frame {
+                Ok(frame) => frame,
+                // Everything was said; that the connection is gone concerns the next request.
+                Err(_) if exchange.answer.done && !parser.is_inside_event() => break,
+                Err(why) => return Err(broken(why)),
+            };
+            let Ok(data) = frame.into_data() else { continue };
             let seen = self.stamps.seen();
             let arrival = Arrival { at: seen.arrival, read: seen.reads };
             exchange.bytes_received += data.len() as u64;

@@ -97,17 +97,18 @@ fn header(summary: &LiveSummary) -> String {
         urls => plural(urls.len() as u64, "endpoint"),
     };
     let streaming = if live.streaming { "" } else { " (not streamed)" };
-    wrap(&[
+    let mut parts = vec![
         describe_load(&summary.scenario, sent),
         target,
         live.model.clone(),
         format!("{}{streaming}", live.endpoint_type),
         format!("tokenizer {}", live.tokenizer),
-        match summary.scenario.seeds {
-            1 => String::new(),
-            runs => format!("{runs} runs each (mean; difference ± 95 % interval)"),
-        },
-    ])
+    ];
+    if summary.scenario.seeds > 1 {
+        let runs = summary.scenario.seeds;
+        parts.push(format!("{runs} runs each (mean; difference ± 95 % interval)"));
+    }
+    wrap(&parts)
 }
 
 /// What the table cannot say in numbers, one line each; of several runs each names its own.
