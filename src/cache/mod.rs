@@ -9,7 +9,7 @@
 //!   reused first, then whichever the eviction policy names. A lease is freed tail first, so that
 //!   leaves go before the prefixes they need.
 //!
-//! Inside, blocks of one run that have met the same fate form a [`pieces::Piece`] and are hit, freed,
+//! Inside, blocks of one run that have met the same fate form a `pieces::Piece` and are hit, freed,
 //! revived and evicted together; a piece is split where fates part. Blocks without content are only
 //! counted. `model` (in tests) does the same block by block; the two must agree event for event.
 

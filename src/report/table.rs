@@ -1,5 +1,5 @@
 //! The comparison table of simulated runs on the terminal: metrics by routers, each router against the
-//! first; see [`paired`](super::paired).
+//! first; see `paired`.
 
 use crate::metrics::summary::{RunSummary, Summary};
 use crate::report::conclusion;
