@@ -4,7 +4,7 @@ use super::live_runs::Runs;
 use super::live_view::Ui;
 use super::machine::Stopwatch;
 use super::progress;
-use super::scenario_args::ScenarioArgs;
+use super::scenario_args::{ScenarioArgs, nanos, stem};
 use clap::{Args, ValueEnum};
 use kvroute::compare;
 use kvroute::error::{Error, Result};
@@ -199,7 +199,7 @@ impl LiveArgs {
         let mut options = LiveOptions {
             metrics: self.metrics(&targets)?,
             targets,
-            scrape_every: time("--metrics-interval", &self.metrics_interval)?,
+            scrape_every: time("metrics-interval", &self.metrics_interval)?,
             body: BodySpec {
                 model: self.model.clone().unwrap_or_default(),
                 endpoint: self.endpoint_type,
@@ -213,8 +213,8 @@ impl LiveArgs {
             reuse: self.connection,
             cacert: self.cacert.clone(),
             insecure: self.insecure,
-            request_timeout: time("--request-timeout", &self.request_timeout)?,
-            grace: time("--grace-period", &self.grace_period)?,
+            request_timeout: time("request-timeout", &self.request_timeout)?,
+            grace: time("grace-period", &self.grace_period)?,
             retries: self.retries,
             keep_gaps: self.format.contains(&Format::Aiperf),
             threads: self.threads.max(1),
@@ -255,9 +255,7 @@ impl LiveArgs {
     }
 
     pub(super) fn out(&self) -> PathBuf {
-        let named = Path::new(&self.scenario.workload);
-        let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
-        let stem = stem.split('.').next().unwrap_or(stem);
+        let stem = stem(Path::new(&self.scenario.workload));
         self.out.clone().unwrap_or_else(|| Path::new("out").join(format!("live-{stem}")))
     }
 }
@@ -270,13 +268,11 @@ fn header(line: &str) -> Result<(String, String)> {
     Ok((name.trim().into(), value.trim().into()))
 }
 
-/// A time; a bare number is seconds.
-fn time(option: &str, text: &str) -> Result<Duration> {
-    let seconds = text.parse::<f64>().is_ok();
-    let time = Nanos::parse(&if seconds { format!("{text}s") } else { text.into() });
-    let time = time.map_err(|why| Error::input(format!("{option}: {why}")))?;
+/// A time longer than 0, given to option `--name`.
+fn time(name: &str, text: &str) -> Result<Duration> {
+    let time = nanos(name, text)?;
     if time == Nanos::ZERO {
-        return Err(Error::input(format!("{option} must be longer than 0")));
+        return Err(Error::input(format!("--{name} must be longer than 0")));
     }
     Ok(Duration::from_nanos(time.0))
 }

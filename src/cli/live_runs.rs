@@ -7,12 +7,12 @@ use kvroute::live::arms::{self, Arm, Reset};
 use kvroute::live::client::Target;
 use kvroute::live::kv_events::subscriber::Feed;
 use kvroute::live::options::LiveOptions;
-use kvroute::live::plan;
+use kvroute::live::plan::{self, Job};
 use kvroute::live::progress::Progress;
 use kvroute::live::recorder::LiveOutput;
-use kvroute::live::run::{self, Job};
+use kvroute::live::run;
 use kvroute::live::text::Texts;
-use kvroute::report::live::{self as report, ExportHead, LiveWriter};
+use kvroute::report::live::{ExportHead, LiveWriter};
 use kvroute::report::run_dir::RunDir;
 use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
@@ -54,7 +54,7 @@ impl Runs<'_> {
         if let Some(dir) = self.dir.get() {
             return Ok(dir);
         }
-        let dir = RunDir::create_for(&self.args.out(), report::RESULTS)?;
+        let dir = RunDir::create(&self.args.out())?;
         Ok(self.dir.get_or_init(|| dir))
     }
 

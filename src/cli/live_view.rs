@@ -1,11 +1,11 @@
 //! What is seen while a live run goes on: a few lines that change, or a line now and then.
 
+use super::progress::watched;
 use clap::ValueEnum;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvroute::live::progress::{Now, Progress};
 use std::fmt::Write as _;
 use std::io::{IsTerminal, stderr};
-use std::thread;
 use std::time::Duration;
 
 /// How a run is shown.
@@ -56,29 +56,20 @@ pub fn with_view<T>(
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
-    thread::scope(|scope| {
-        let (finished, watch) = std::sync::mpsc::channel::<()>();
-        let bar = &bar;
-        scope.spawn(move || {
-            let mut rates = Rates::default();
-            let mut looks = 0;
-            while watch.recv_timeout(LOOK) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                looks += 1;
-                if ui == Ui::Live {
-                    let now = progress.look();
-                    bar.set_position(now.completed + now.failed);
-                    bar.set_message(rates.lines(&now, LOOK));
-                } else if looks % PLAIN_EVERY == 0 {
-                    let now = progress.look();
-                    eprintln!("kvroute: {}", rates.line(&now, LOOK * PLAIN_EVERY));
-                }
-            }
-        });
-        let result = work();
-        drop(finished);
-        bar.finish_and_clear();
-        result
-    })
+    let (mut rates, mut looks) = (Rates::default(), 0);
+    let look = || {
+        looks += 1;
+        if ui == Ui::Live {
+            let now = progress.look();
+            bar.set_position(now.completed + now.failed);
+            bar.set_message(rates.lines(&now, LOOK));
+        } else if looks % PLAIN_EVERY == 0 {
+            eprintln!("kvroute: {}", rates.line(&progress.look(), LOOK * PLAIN_EVERY));
+        }
+    };
+    let result = watched(LOOK, look, work);
+    bar.finish_and_clear();
+    result
 }
 
 /// What the last look saw, for rates.

@@ -2,8 +2,8 @@
 
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use kvroute::sim::Control;
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use std::sync::{Arc, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -36,20 +36,23 @@ pub fn with_bar<T>(total: u64, quiet: bool, control: &Control, work: impl FnOnce
     if let Ok(style) = ProgressStyle::with_template(template) {
         bar.set_style(style);
     }
+    let look = || bar.set_position(control.done.load(Ordering::Relaxed));
+    let result = watched(Duration::from_millis(100), look, work);
+    bar.finish_and_clear();
+    result
+}
+
+/// Runs `work`, and beside it `look` every `period`.
+pub fn watched<T>(period: Duration, mut look: impl FnMut() + Send, work: impl FnOnce() -> T) -> T {
     thread::scope(|scope| {
-        let (finished, watch) = std::sync::mpsc::channel::<()>();
-        scope.spawn({
-            let bar = bar.clone();
-            move || {
-                let tick = Duration::from_millis(100);
-                while watch.recv_timeout(tick) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
-                    bar.set_position(control.done.load(Ordering::Relaxed));
-                }
+        let (finished, watch) = mpsc::channel::<()>();
+        scope.spawn(move || {
+            while watch.recv_timeout(period) == Err(mpsc::RecvTimeoutError::Timeout) {
+                look();
             }
         });
         let result = work();
         drop(finished);
-        bar.finish_and_clear();
         result
     })
 }

@@ -5,6 +5,7 @@ use clap::{ArgAction, Args, ValueEnum};
 use kvroute::error::{Error, Result};
 use kvroute::scenario::{Draft, Engine, EvictionKind, TraceFormat};
 use kvroute::units::Nanos;
+use std::path::Path;
 use toml::Value;
 
 #[derive(Args)]
@@ -161,8 +162,18 @@ fn name(value: impl ValueEnum) -> Option<Value> {
 
 /// A time given to option `--name`; a bare number is seconds.
 pub(super) fn time(name: &str, text: &str) -> Result<Value> {
+    nanos(name, text).map(|time| Value::String(time.to_string()))
+}
+
+/// The same as a number.
+pub(super) fn nanos(name: &str, text: &str) -> Result<Nanos> {
     let seconds = text.parse::<f64>().is_ok();
     let time = Nanos::parse(&if seconds { format!("{text}s") } else { text.into() });
-    time.map(|time| Value::String(time.to_string()))
-        .map_err(|why| Error::input(format!("--{name}: {why}")))
+    time.map_err(|why| Error::input(format!("--{name}: {why}")))
+}
+
+/// What the results of a workload are called: its name, or that of its file up to the first dot.
+pub(super) fn stem(workload: &Path) -> &str {
+    let name = workload.file_name().and_then(|name| name.to_str()).unwrap_or("run");
+    name.split('.').next().unwrap_or(name)
 }

@@ -2,7 +2,7 @@
 
 use super::machine::Stopwatch;
 use super::progress;
-use super::scenario_args::ScenarioArgs;
+use super::scenario_args::{ScenarioArgs, stem};
 use clap::Args;
 use kvroute::compare::{self, Prepared};
 use kvroute::metrics::summary::Summary;
@@ -65,9 +65,7 @@ impl SimulateArgs {
     fn out(&self, scenario: &Scenario) -> PathBuf {
         let named =
             scenario.trace_path().map_or(Path::new(&self.scenario.workload), PathBuf::as_path);
-        let stem = named.file_name().and_then(|name| name.to_str()).unwrap_or("run");
-        let stem = stem.split('.').next().unwrap_or(stem);
-        self.out.clone().unwrap_or_else(|| Path::new("out").join(stem))
+        self.out.clone().unwrap_or_else(|| Path::new("out").join(stem(named)))
     }
 }
 

@@ -7,14 +7,45 @@ use super::connect;
 use super::conversation::has_system_prompt;
 use super::options::LiveOptions;
 use super::recorder::LiveRecorder;
-use super::run::{self, Job};
+use super::run;
 use super::summary::LiveTarget;
 use super::text::Texts;
 use crate::compare;
 use crate::error::{Error, Result};
+use crate::metrics::window::Window;
 use crate::scenario::{ArrivalSpec, Scenario, Slo};
 use crate::sim::setup;
+use crate::units::Nanos;
+use crate::workload::Source;
 use serde::Deserialize;
+
+/// What is to be run.
+pub struct Job<'a> {
+    /// The requests, and when.
+    pub source: Box<dyn Source>,
+    /// Where and how.
+    pub options: &'a LiveOptions,
+    /// Makes their text.
+    pub texts: &'a Texts,
+    /// Which endpoint each goes to.
+    pub choosing: Choosing<'a>,
+    /// What is measured.
+    pub recorder: LiveRecorder,
+    /// Not measured at the beginning.
+    pub window: Window,
+    /// When sending ends whatever is left; `None` = when the source does.
+    pub duration: Option<Nanos>,
+    /// Connections opened before the first request.
+    pub warm_connections: usize,
+    /// First text of a prompt is a system prompt.
+    pub system_prompt: bool,
+    /// For expected hits: the servers' block size, tokens.
+    pub block_tokens: u32,
+    /// Name of the run in its results.
+    pub label: String,
+    /// Seed of the workload.
+    pub seed: u64,
+}
 
 impl<'a> Job<'a> {
     /// The run of a resolved `scenario` under `seed`, called `label` in its results.

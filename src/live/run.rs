@@ -18,6 +18,7 @@ use super::expected::Expected;
 use super::kv_events::subscriber::Subscriber;
 use super::machine;
 use super::options::LiveOptions;
+use super::plan::Job;
 use super::progress::Progress;
 use super::record::{LiveRecord, LiveSink, Outcome};
 use super::recorder::{LiveOutput, LiveRecorder, RunFacts};
@@ -43,34 +44,6 @@ use tokio::sync::{mpsc, watch};
 const TICK: Duration = Duration::from_millis(50);
 /// Requests dealt out before those in flight get their turn.
 const BATCH: u32 = 32;
-
-/// What is to be run.
-pub struct Job<'a> {
-    /// The requests, and when.
-    pub source: Box<dyn Source>,
-    /// Where and how.
-    pub options: &'a LiveOptions,
-    /// Makes their text.
-    pub texts: &'a Texts,
-    /// Which endpoint each goes to.
-    pub choosing: Choosing<'a>,
-    /// What is measured.
-    pub recorder: LiveRecorder,
-    /// Not measured at the beginning.
-    pub window: Window,
-    /// When sending ends whatever is left; `None` = when the source does.
-    pub duration: Option<Nanos>,
-    /// Connections opened before the first request.
-    pub warm_connections: usize,
-    /// First text of a prompt is a system prompt.
-    pub system_prompt: bool,
-    /// For expected hits: the servers' block size, tokens.
-    pub block_tokens: u32,
-    /// Name of the run in its results.
-    pub label: String,
-    /// Seed of the workload.
-    pub seed: u64,
-}
 
 /// Runs `job` to its end; `sinks` get every record. `control.stop` ends it early.
 ///
@@ -396,9 +369,7 @@ impl<'a> Run<'a> {
     /// From time to time: shall it stop, and has what is in flight had its time?
     fn tick(&mut self, control: &Control) {
         let now = self.clock.now();
-        for delay in self.watchers.take_loop_delays() {
-            self.recorder.loop_delay(delay);
-        }
+        self.hear_loop_delays();
         let grace = Nanos(self.options.grace.as_nanos() as u64);
         let stopped = control.stop.load(Relaxed);
         if self.deadline.is_none() && (stopped || self.duration.is_some_and(|end| now >= end)) {
@@ -411,10 +382,14 @@ impl<'a> Run<'a> {
         }
     }
 
-    async fn finish(mut self) -> LiveOutput {
+    fn hear_loop_delays(&mut self) {
         for delay in self.watchers.take_loop_delays() {
             self.recorder.loop_delay(delay);
         }
+    }
+
+    async fn finish(mut self) -> LiveOutput {
+        self.hear_loop_delays();
         self.facts.cpu_s = machine::cpu_seconds() - self.cpu_before;
         self.facts.threads = self.options.threads.max(1);
         self.facts.connections = self.client.opened();

@@ -1,14 +1,13 @@
 //! The KV events of a real vLLM server, followed as a live router follows them: what the index
 //! predicts for a prompt is what the server then found in its cache.
 
-use crate::support::{fidelity, shared};
+use crate::support::{bytes_of, fidelity, lines, shared};
 use kvroute::live::kv_events::tracker::{Tracker, prompt_runs};
 use kvroute::live::kv_events::{Delivery, What, message};
 use kvroute::prompt::CacheEvent;
 use kvroute::router::index::PrefixIndex;
 use kvroute::units::Nanos;
 use serde::Deserialize;
-use std::path::Path;
 
 const BLOCK: u32 = 32;
 
@@ -25,17 +24,6 @@ struct Recorded {
 struct Message {
     t: f64,
     frames: [String; 3],
-}
-
-fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Vec<T> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks_exact(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.map(byte).collect()
 }
 
 /// A router's view of one worker.

@@ -7,8 +7,9 @@ use kvroute::scenario::{Draft, Scenario};
 use kvroute::sim::Sink;
 use kvroute::units::Nanos;
 use kvroute::workload::Source;
+use serde::Deserialize;
 use std::collections::VecDeque;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// A file of the shared data, or `None` with a loud note where it is absent.
 pub fn shared(path: &str) -> Option<PathBuf> {
@@ -18,6 +19,19 @@ pub fn shared(path: &str) -> Option<PathBuf> {
     }
     eprintln!("SKIPPED: ../shared/{path} is absent, so this test has checked nothing");
     None
+}
+
+/// The lines of a JSONL recording.
+pub fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Vec<T> {
+    let text = std::fs::read_to_string(path).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// Bytes that a recording holds in hex.
+pub fn bytes_of(hex: &str) -> Vec<u8> {
+    let digits = hex.as_bytes().chunks_exact(2);
+    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
+    digits.map(byte).collect()
 }
 
 /// One row of `docs/fidelity.md`, which `scripts/fidelity.sh` collects from the tests' output: what is

@@ -1,7 +1,7 @@
 //! Recordings of a real vLLM server (`../shared/reference/vllm.md`): which tokens it had cached, and
 //! every block it stored and removed.
 
-use crate::support::{fidelity, scenario, shared};
+use crate::support::{bytes_of, fidelity, lines, scenario, shared};
 use kvroute::compare::open_workload;
 use kvroute::error::Result;
 use kvroute::hash::{VllmAlgorithm, VllmHash};
@@ -55,17 +55,6 @@ enum Event {
 enum Change {
     Stored(u64),
     Removed(u64),
-}
-
-fn lines<T: for<'de> Deserialize<'de>>(path: &Path) -> Vec<T> {
-    let text = std::fs::read_to_string(path).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
-
-fn bytes_of(hex: &str) -> Vec<u8> {
-    let digits = hex.as_bytes().chunks_exact(2);
-    let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-    digits.map(byte).collect()
 }
 
 /// Every event of a recorded stream, in order; the stream must have no gap.

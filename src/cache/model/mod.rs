@@ -3,6 +3,7 @@
 mod eviction;
 mod table;
 
+use super::{Cursor, Prefix};
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::scenario::EvictionKind;
 use eviction::Eviction;
@@ -24,22 +25,6 @@ impl Lease {
     pub fn blocks(&self) -> u32 {
         self.blocks.len() as u32
     }
-}
-
-/// A place in a list of runs.
-#[derive(Clone, Copy, Debug, Default)]
-struct Cursor {
-    run: usize,
-    index: u32,
-}
-
-/// What a prefix lookup found.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prefix {
-    /// Leading blocks present.
-    pub blocks: u32,
-    /// Of these, held by running requests: taking them needs no free block.
-    pub active: u32,
 }
 
 /// One physical block.

@@ -152,78 +152,57 @@ impl Aiperf {
     }
 
     fn scalars(&self, run: &LiveRun) -> Vec<Scalar> {
-        let total = |tag| self.tallies.sum(tag).unwrap_or(0.0);
-        let (isl, osl) = (total("input_sequence_length"), total("output_sequence_length"));
-        let counts = &run.requests;
-        let failed = (counts.failed + counts.cancelled) as f64;
-        let per_second = |amount: f64| ratio(amount, run.duration_s);
-        let wall = |at: Nanos| (self.head.start_unix_ns + at.0) as f64;
-        let mut scalars = vec![
-            scalar("request_count", "Request Count", "requests", counts.completed as f64),
-            scalar("error_request_count", "Error Request Count", "requests", failed),
-            scalar(
-                "completed_request_count",
-                "Completed Requests (Success + Error)",
-                "requests",
-                self.written as f64,
-            ),
-            scalar(
-                "request_error_rate",
-                "Request Error Rate",
-                "%",
-                100.0 * ratio(failed, self.written as f64),
-            ),
-            scalar(
-                "request_throughput",
-                "Request Throughput",
-                "requests/sec",
-                run.request_throughput.avg,
-            ),
-            scalar(
-                "input_token_throughput",
-                "Input Token Throughput",
-                "tokens/sec",
-                per_second(isl),
-            ),
-            scalar(
-                "output_token_throughput",
-                "Output Token Throughput",
-                "tokens/sec",
-                per_second(osl),
-            ),
-            scalar(
-                "total_token_throughput",
-                "Total Token Throughput",
-                "tokens/sec",
-                per_second(isl + osl),
-            ),
-            scalar("total_isl", "Total Input Sequence Length", "tokens", isl),
-            scalar("total_osl", "Total Output Sequence Length", "tokens", osl),
-            scalar(
-                "total_output_tokens",
-                "Total Output Tokens",
-                "tokens",
-                total("output_token_count"),
-            ),
-            scalar("benchmark_duration", "Benchmark Duration", "sec", run.duration_s),
-            scalar(
-                "min_request_timestamp",
-                "Minimum Request Timestamp",
-                "ns",
-                wall(self.first_sent.unwrap_or_default()),
-            ),
-            scalar(
-                "max_response_timestamp",
-                "Maximum Response Timestamp",
-                "ns",
-                wall(self.last_token),
-            ),
-        ];
+        let mut scalars = Vec::from(self.counts(run));
+        scalars.extend(self.rates(run));
+        scalars.extend(self.times(run));
         scalars.extend(self.usage());
         scalars.extend(
             run.goodput.as_ref().map(|good| scalar("goodput", "Goodput", "requests/sec", good.avg)),
         );
         scalars
+    }
+
+    fn counts(&self, run: &LiveRun) -> [Scalar; 4] {
+        let counts = &run.requests;
+        let (failed, ended) = ((counts.failed + counts.cancelled) as f64, self.written as f64);
+        let completed = "Completed Requests (Success + Error)";
+        let error_rate = 100.0 * ratio(failed, ended);
+        [
+            scalar("request_count", "Request Count", "requests", counts.completed as f64),
+            scalar("error_request_count", "Error Request Count", "requests", failed),
+            scalar("completed_request_count", completed, "requests", ended),
+            scalar("request_error_rate", "Request Error Rate", "%", error_rate),
+        ]
+    }
+
+    /// Tokens and requests, in all and per second.
+    fn rates(&self, run: &LiveRun) -> [Scalar; 7] {
+        let total = |tag| self.tallies.sum(tag).unwrap_or(0.0);
+        let (isl, osl) = (total("input_sequence_length"), total("output_sequence_length"));
+        let output = total("output_token_count");
+        let requests = run.request_throughput.avg;
+        let rate = |tag, header, tokens: f64| {
+            scalar(tag, header, "tokens/sec", ratio(tokens, run.duration_s))
+        };
+        [
+            scalar("request_throughput", "Request Throughput", "requests/sec", requests),
+            rate("input_token_throughput", "Input Token Throughput", isl),
+            rate("output_token_throughput", "Output Token Throughput", osl),
+            rate("total_token_throughput", "Total Token Throughput", isl + osl),
+            scalar("total_isl", "Total Input Sequence Length", "tokens", isl),
+            scalar("total_osl", "Total Output Sequence Length", "tokens", osl),
+            scalar("total_output_tokens", "Total Output Tokens", "tokens", output),
+        ]
+    }
+
+    fn times(&self, run: &LiveRun) -> [Scalar; 3] {
+        let wall = |at: Nanos| (self.head.start_unix_ns + at.0) as f64;
+        let (first, last) = (wall(self.first_sent.unwrap_or_default()), wall(self.last_token));
+        [
+            scalar("benchmark_duration", "Benchmark Duration", "sec", run.duration_s),
+            scalar("min_request_timestamp", "Minimum Request Timestamp", "ns", first),
+            scalar("max_response_timestamp", "Maximum Response Timestamp", "ns", last),
+        ]
     }
 
     /// What the server said of tokens, where it did.

@@ -14,20 +14,5 @@ mod vllm;
 pub use export::{ExportHead, LiveWriter};
 pub use files::write;
 
-/// Files a live run may write.
-pub const RESULTS: &[&str] = &[
-    "scenario.toml",
-    "timing.json",
-    "summary.json",
-    "requests.csv",
-    "workers.csv",
-    "timeline.csv",
-    "server_metrics.csv",
-    "profile_export.jsonl",
-    "profile_export_aiperf.json",
-    "profile_export_aiperf.csv",
-    "vllm.json",
-];
-
 #[cfg(test)]
 mod fixture;
