@@ -17,6 +17,7 @@ use kvroute::live::plan;
 use kvroute::live::summary::LiveSummary;
 use kvroute::live::text::Texts;
 use kvroute::report::live::{self as report, ExportHead};
+use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
 use std::cell::OnceCell;
@@ -189,7 +190,7 @@ impl LiveArgs {
     }
 
     /// Where and how; the endpoints are those of all arms, each once.
-    fn options(&self, arms: &[Arm]) -> Result<LiveOptions> {
+    fn options(&self, arms: &[Arm], scenario: &Scenario) -> Result<LiveOptions> {
         let mut targets: Vec<Target> = Vec::new();
         for target in arms.iter().flat_map(|arm| &arm.targets) {
             if !targets.iter().any(|known| known.url == target.url) {
@@ -199,7 +200,7 @@ impl LiveArgs {
         let mut options = LiveOptions {
             metrics: self.metrics(&targets)?,
             targets,
-            scrape_every: time("metrics-interval", &self.metrics_interval)?,
+            scrape_every: self.scrape_every(scenario)?,
             body: BodySpec {
                 model: self.model.clone().unwrap_or_default(),
                 endpoint: self.endpoint_type,
@@ -225,6 +226,14 @@ impl LiveArgs {
             options.body.model = plan::first_model(&options)?;
         }
         Ok(options)
+    }
+
+    /// A router that goes by metrics sets the pace.
+    fn scrape_every(&self, scenario: &Scenario) -> Result<Duration> {
+        match scenario.router.metrics_interval {
+            Some(interval) => Ok(Duration::from_nanos(interval.0)),
+            None => time("metrics-interval", &self.metrics_interval),
+        }
     }
 
     /// An empty variable is none.
@@ -281,7 +290,7 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let clock = Stopwatch::start();
     let compare::Prepared { scenario, requests, note } = args.scenario()?;
     let arms = args.arms(&scenario)?;
-    let options = args.options(&arms)?;
+    let options = args.options(&arms, &scenario)?;
     let texts = Texts::load(options.tokenizer.as_deref())?;
     let feeds = args.feeds()?;
     // What cannot run shall not be found out after the first run.

@@ -81,6 +81,10 @@ pub struct ScenarioArgs {
     /// Index from workers' KV events, or (false) from the router's own decisions [default: true]
     #[arg(long, value_name = "BOOL", visible_alias = "use-kv-events", help_heading = "Router")]
     kv_events: Option<bool>,
+    /// Routers see loads as polled from the workers' metrics every so often (50ms) [default: as counted
+    /// by the router itself]
+    #[arg(long, value_name = "TIME", help_heading = "Router")]
+    router_metrics_interval: Option<String>,
 
     #[command(flatten)]
     load: LoadArgs,
@@ -124,6 +128,8 @@ impl ScenarioArgs {
     /// Options that stand for one key each.
     fn plain(&self) -> Result<Vec<(&'static str, Option<Value>)>> {
         let start = self.start.as_deref().map(|text| time("start", text)).transpose()?;
+        let polled = self.router_metrics_interval.as_deref();
+        let polled = polled.map(|text| time("router-metrics-interval", text)).transpose()?;
         Ok(vec![
             ("seed", self.seed.map(whole)),
             ("seeds", self.seeds.map(whole)),
@@ -141,6 +147,7 @@ impl ScenarioArgs {
             ("router.kv.overlap_weight", self.kv_overlap_score_weight.map(Value::Float)),
             ("router.kv.temperature", self.router_temperature.map(Value::Float)),
             ("router.kv.events", self.kv_events.map(Value::Boolean)),
+            ("router.metrics_interval", polled),
             ("workload.speedup", self.speedup.map(Value::Float)),
             ("workload.trace_format", self.trace_format.and_then(name)),
             ("workload.start", start),

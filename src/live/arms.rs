@@ -194,18 +194,37 @@ pub fn choosing<'a>(
     };
     let listens = policy.needs().index == IndexSource::Events && spec.kv.events;
     let frontend = Frontend::new(policy, &spec.kv, facts, seed, 0);
+    let polling = |routed: Routed<'a>| -> Result<Box<dyn Dispatch + 'a>> {
+        if spec.metrics_interval.is_none() {
+            return Ok(Box::new(routed));
+        }
+        a_page_each(options, arm.targets.len())?;
+        Ok(Box::new(routed.by_polled_loads(scenario.cluster.kv_blocks)))
+    };
     if !listens {
         let blocks = Box::new(SegmentBlocks { block_tokens });
-        let dispatch = Box::new(Routed::new(frontend, blocks, None, block_tokens));
+        let dispatch = polling(Routed::new(frontend, blocks, None, block_tokens))?;
         return Ok(Choosing { dispatch, events: None });
     }
     let path = options.tokenizer.as_deref();
     let blocks = TokenBlocks::new(texts, path, options.body.endpoint, block_tokens)?;
     let (deliveries, received) = unbounded_channel();
     let news = EventNews::new(received, arm.targets.len(), block_tokens);
-    let dispatch = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
+    let routed = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
     let events = Some(Listening { feeds: feeds.to_vec(), deliveries });
-    Ok(Choosing { dispatch: Box::new(dispatch), events })
+    Ok(Choosing { dispatch: polling(routed)?, events })
+}
+
+/// Pages of metrics belong to workers by their order.
+fn a_page_each(options: &LiveOptions, workers: usize) -> Result<()> {
+    if options.metrics.len() == workers {
+        return Ok(());
+    }
+    Err(Error::input(format!(
+        "--router-metrics-interval needs the metrics of all {workers} workers, and there are {} pages; give \
+         --metrics-url once for each --worker, in their order",
+        options.metrics.len()
+    )))
 }
 
 #[cfg(test)]

@@ -4,9 +4,11 @@
 //! flight, and an index of what workers hold, fed by their KV events or by its own decisions.
 
 use super::conversation::Prompt;
+use super::server::GaugeSample;
 use crate::error::Result;
 use crate::prompt::{BlockRun, CacheEvent, block_runs};
 use crate::request::{Request, RequestId};
+use crate::router::polled::Polled;
 use crate::router::{Frontend, RouteRequest};
 use crate::units::Nanos;
 use std::sync::Arc;
@@ -55,6 +57,16 @@ pub trait Dispatch: Send {
     /// What makes the choices doubtful, in plain words with the cure.
     fn doubts(&mut self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Whether [`Dispatch::polled`] must be called before every choice.
+    fn wants_metrics(&self) -> bool {
+        false
+    }
+
+    /// What the metrics of an endpoint, from 0, showed last.
+    fn polled(&mut self, endpoint: usize, gauges: &GaugeSample) {
+        let _ = (endpoint, gauges);
     }
 
     /// Whether [`Dispatch::first_token`] is worth calling.
@@ -139,6 +151,8 @@ pub struct Routed<'a> {
     blocks: Box<dyn PromptBlocks + 'a>,
     news: Option<Box<dyn CacheNews>>,
     block_tokens: u32,
+    /// KV blocks of a worker, where loads are polled and that is known.
+    polls: Option<Option<u32>>,
 }
 
 impl<'a> Routed<'a> {
@@ -149,7 +163,15 @@ impl<'a> Routed<'a> {
         news: Option<Box<dyn CacheNews>>,
         block_tokens: u32,
     ) -> Routed<'a> {
-        Routed { frontend, blocks, news, block_tokens }
+        Routed { frontend, blocks, news, block_tokens, polls: None }
+    }
+
+    /// The router goes by the workers' metrics; a worker has so many KV blocks, where that is known.
+    #[must_use]
+    pub fn by_polled_loads(mut self, kv_blocks: Option<u32>) -> Routed<'a> {
+        self.frontend = self.frontend.by_polled_loads();
+        self.polls = Some(kv_blocks);
+        self
     }
 
     /// Tells the router what workers have told us.
@@ -212,6 +234,20 @@ impl Dispatch for Routed<'_> {
     fn doubts(&mut self) -> Vec<String> {
         self.hear();
         self.news.as_ref().map_or_else(Vec::new, |news| news.doubts())
+    }
+
+    fn wants_metrics(&self) -> bool {
+        self.polls.is_some()
+    }
+
+    fn polled(&mut self, endpoint: usize, gauges: &GaugeSample) {
+        let kv_blocks = self.polls.flatten().map(f64::from);
+        let used = gauges.kv_usage.zip(kv_blocks).map(|(usage, blocks)| usage * blocks);
+        let metrics = Polled {
+            requests: gauges.requests().unwrap_or(0.0) as u32,
+            used_blocks: used.map(|blocks| blocks.round() as u64),
+        };
+        self.frontend.on_polled(endpoint as u32, metrics);
     }
 
     fn wants_first_tokens(&self) -> bool {
@@ -277,5 +313,23 @@ mod tests {
         routed.ended(0);
         let elsewhere = routed.choose(&request(1), &prompt(8), Nanos(1)).unwrap();
         assert_eq!(elsewhere.predicted_tokens, Some(0));
+    }
+
+    #[test]
+    fn polled_loads_count_what_other_clients_send_and_not_our_own_since() {
+        let spec = Draft::load("diverse").unwrap().finish().unwrap().router;
+        let facts = ClusterFacts { workers: 2, block_tokens: 16, kv_blocks: 1000 };
+        let policy = router::build("least-loaded", &spec).unwrap();
+        let frontend = Frontend::new(policy, &spec.kv, facts, 1, 0);
+        let blocks = Box::new(SegmentBlocks { block_tokens: 16 });
+        let mut routed = Routed::new(frontend, blocks, None, 16).by_polled_loads(Some(1000));
+        assert!(routed.wants_metrics());
+        let busy = GaugeSample { running: Some(2.0), waiting: Some(1.0), ..Default::default() };
+        routed.polled(0, &busy);
+        routed.polled(1, &GaugeSample { running: Some(1.0), ..Default::default() });
+        for id in 0..5 {
+            let choice = routed.choose(&request(id), &prompt(id), Nanos(id)).unwrap();
+            assert_eq!(choice.endpoint, 1);
+        }
     }
 }

@@ -158,6 +158,9 @@ impl<'a> Run<'a> {
         let watchers =
             Watchers::start(&client, &options.metrics, options.scrape_every, &clock).await?;
         let Choosing { mut dispatch, events } = job.choosing;
+        if dispatch.wants_metrics() {
+            watchers.show_loads()?;
+        }
         let subscriber = match events {
             Some(events) => Some(events.start(&clock, dispatch.as_mut()).await?),
             None => None,
@@ -263,6 +266,7 @@ impl<'a> Run<'a> {
         record.planned_prompt_tokens = prompt.tokens;
         record.expected_hit_tokens = self.expected.sent(&prompt);
         self.hear_first_tokens();
+        self.hear_metrics();
         let choice = self.dispatch.choose(request, &prompt, self.clock.now())?;
         let target = choice.endpoint;
         record.endpoint = target as u32;
@@ -300,6 +304,16 @@ impl<'a> Run<'a> {
     fn hear_first_tokens(&mut self) {
         while let Ok(id) = self.first_tokens.try_recv() {
             self.dispatch.first_token(id);
+        }
+    }
+
+    /// Shows the router the workers' latest metrics, where it goes by them.
+    fn hear_metrics(&mut self) {
+        if !self.dispatch.wants_metrics() {
+            return;
+        }
+        for (endpoint, gauges) in self.watchers.latest().iter().enumerate() {
+            gauges.iter().for_each(|gauges| self.dispatch.polled(endpoint, gauges));
         }
     }
 

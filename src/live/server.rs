@@ -75,6 +75,14 @@ pub struct GaugeSample {
     pub hit_tokens: Option<f64>,
 }
 
+impl GaugeSample {
+    /// Requests running and waiting, where either is known.
+    pub fn requests(&self) -> Option<f64> {
+        let known = self.running.is_some() || self.waiting.is_some();
+        known.then(|| self.running.unwrap_or(0.0) + self.waiting.unwrap_or(0.0))
+    }
+}
+
 /// Collects the metrics of some servers during a run.
 pub struct ServerLog {
     sources: Vec<Source>,

@@ -2,8 +2,8 @@
 
 use super::client::{Client, Target};
 use super::clock::{Clock, Timer};
-use super::server::{ServerLog, ServerMetrics};
-use crate::error::Result;
+use super::server::{GaugeSample, ServerLog, ServerMetrics};
+use crate::error::{Error, Result};
 use crate::units::Nanos;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -87,6 +87,27 @@ impl Watchers {
     /// Delays of the event loop since the last call, nanoseconds.
     pub fn take_loop_delays(&self) -> Vec<u64> {
         std::mem::take(&mut lock(&self.seen).loop_delays)
+    }
+
+    /// What each page said when it last answered.
+    pub fn latest(&self) -> Vec<Option<GaugeSample>> {
+        lock(&self.seen).log.latest().map(Option::<&GaugeSample>::copied).collect()
+    }
+
+    /// Loads can be polled: every page shows requests.
+    ///
+    /// # Errors
+    /// Where one does not, or did not answer.
+    pub fn show_loads(&self) -> Result<()> {
+        let shows = |sample: &Option<GaugeSample>| sample.and_then(|one| one.requests()).is_some();
+        match self.latest().iter().position(|sample| !shows(sample)) {
+            None => Ok(()),
+            Some(number) => Err(Error::input(format!(
+                "{} shows no requests running or waiting, by which --router-metrics-interval lets the \
+                 router go; check --metrics-url, or leave that option out",
+                self.sources[number].target.url
+            ))),
+        }
     }
 
     /// A last look; what the servers said over the run, where they were asked.

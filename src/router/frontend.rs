@@ -3,6 +3,7 @@
 use super::active::ActiveBlocks;
 use super::approximate::ApproximateIndex;
 use super::index::PrefixIndex;
+use super::polled::{Polled, PolledLoads};
 use super::{ClusterView, Explanation, IndexSource, Needs, RouteRequest, Router, WorkerLoad};
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::request::RequestId;
@@ -60,6 +61,8 @@ pub struct Frontend {
     index: Index,
     rng: Rng,
     loads: Vec<WorkerLoad>,
+    /// What policies see instead of `loads`, where they go by the workers' metrics.
+    polled: Option<PolledLoads>,
     active: ActiveBlocks,
     in_flight: FxHashMap<RequestId, InFlight>,
     overlaps: Vec<u32>,
@@ -94,11 +97,19 @@ impl Frontend {
             index,
             rng: stream(seed, Stream::Routing, u64::from(replica)),
             loads: vec![WorkerLoad::default(); facts.workers],
+            polled: None,
             active: ActiveBlocks::default(),
             in_flight: FxHashMap::default(),
             overlaps: vec![0; overlaps],
             active_overlaps: vec![0; active_overlaps],
         }
+    }
+
+    /// Loads are those of [`Frontend::on_polled`] from now on.
+    #[must_use]
+    pub fn by_polled_loads(mut self) -> Frontend {
+        self.polled = Some(PolledLoads::new(self.facts.workers));
+        self
     }
 
     /// What the policy asked for.
@@ -127,7 +138,10 @@ impl Frontend {
         }
         let mut explanation = explain.then(Explanation::default);
         let view = ClusterView {
-            loads: &self.loads,
+            loads: match &mut self.polled {
+                Some(polled) => polled.loads(&self.loads),
+                None => &self.loads,
+            },
             overlaps: &self.overlaps,
             active_overlaps: &self.active_overlaps,
             block_tokens: self.facts.block_tokens,
@@ -180,6 +194,13 @@ impl Frontend {
         if self.needs.active_blocks {
             let runs = &request.runs[..request.prompt_runs];
             load.active_blocks -= self.active.remove(request.worker, runs);
+        }
+    }
+
+    /// A worker's metrics were polled. Without [`Frontend::by_polled_loads`] nobody looks at them.
+    pub fn on_polled(&mut self, worker: u32, metrics: Polled) {
+        if let Some(polled) = &mut self.polled {
+            polled.polled(worker as usize, metrics);
         }
     }
 

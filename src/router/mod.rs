@@ -10,6 +10,7 @@ pub mod approximate;
 pub mod frontend;
 pub mod index;
 pub mod pick;
+pub mod polled;
 
 mod kv;
 mod kv_linear;

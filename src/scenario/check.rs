@@ -103,6 +103,13 @@ fn router(router: &RouterSpec) -> Check {
         return Err("router.mode is empty; name at least one router, for example kv".into());
     }
     between("router.event_loss", router.event_loss, 0.0, 1.0)?;
+    if router.metrics_interval == Some(Nanos::ZERO) {
+        return Err(
+            "router.metrics_interval must be longer than 0; leave it out for loads by the \
+                    router's own books"
+                .into(),
+        );
+    }
     between("router.replicas", f64::from(router.replicas), 1.0, 1024.0)?;
     not_negative("router.kv.overlap_weight", router.kv.overlap_weight)?;
     not_negative("router.kv.temperature", router.kv.temperature)?;

@@ -13,6 +13,10 @@ pub struct RouterSpec {
     pub event_delay: Nanos,
     /// Share of KV event batches that never arrive, 0 to 1.
     pub event_loss: f64,
+    /// Routers see loads (requests running and waiting, KV blocks in use) as workers' metrics showed
+    /// them when last polled, so often, longer than 0; absent: as the router's own books have them.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics_interval: Option<Nanos>,
     /// Router replicas, each with its own bookkeeping and index; requests alternate. 1 to 1,024.
     pub replicas: u32,
     /// Settings of `kv`, and the weight, temperature and index of `kv-linear`.
@@ -27,6 +31,7 @@ impl Default for RouterSpec {
             mode: vec!["kv".into(), "round-robin".into(), "random".into()],
             event_delay: Nanos::ZERO,
             event_loss: 0.0,
+            metrics_interval: None,
             replicas: 1,
             kv: KvSpec::default(),
             kv_linear: KvLinearSpec::default(),

@@ -14,6 +14,8 @@ pub enum Event {
     },
     /// The KV events sent first, of those on their way, reach the routers.
     KvEvents,
+    /// Routers look at the workers' metrics.
+    Poll,
     /// A worker begins a step.
     StepBegin {
         /// Worker, from 0.
@@ -32,7 +34,7 @@ impl Ranked for Event {
     fn rank(&self) -> u8 {
         match self {
             Event::StepEnd { .. } => 0,
-            Event::KvEvents => 1,
+            Event::KvEvents | Event::Poll => 1,
             Event::StepBegin { .. } => 3,
         }
     }
@@ -40,7 +42,7 @@ impl Ranked for Event {
     fn place(&self) -> u32 {
         match self {
             Event::StepBegin { place, .. } => *place,
-            Event::StepEnd { .. } | Event::KvEvents => 0,
+            Event::StepEnd { .. } | Event::KvEvents | Event::Poll => 0,
         }
     }
 }

@@ -9,6 +9,7 @@ pub mod ceiling;
 mod conserve;
 pub mod event;
 pub mod latency;
+mod poll;
 pub mod queue;
 pub mod setup;
 pub mod sink;
@@ -147,6 +148,7 @@ impl<'a> Simulation<'a> {
 
     /// The loop. Ends when nothing is left to happen, or when asked to stop.
     fn run(&mut self) -> Result<()> {
+        self.poll()?;
         while !self.control.stop.load(Ordering::Relaxed) {
             let arrival = self.next_arrival()?.map(|at| (at, ARRIVAL_RANK));
             match (arrival, self.queue.peek()) {
@@ -207,6 +209,7 @@ impl<'a> Simulation<'a> {
                 let (worker, events) = self.on_the_way.pop_front().expect("they were sent");
                 self.deliver(worker, &events);
             }
+            Event::Poll => self.poll()?,
             Event::StepBegin { worker, .. } => {
                 self.active = self.now;
                 self.begin_step(worker as usize)?;

@@ -158,7 +158,8 @@ impl Setup {
             .map(|replica| {
                 let policy =
                     router::build(&self.mode, spec).expect("checked when the set-up was made");
-                Frontend::new(policy, &spec.kv, facts, self.seed, replica)
+                let frontend = Frontend::new(policy, &spec.kv, facts, self.seed, replica);
+                if spec.metrics_interval.is_some() { frontend.by_polled_loads() } else { frontend }
             })
             .collect()
     }

@@ -247,6 +247,7 @@ fn plain_case() -> Case {
         event_delay_ms: 0,
         event_loss: 0.0,
         replicas: 1,
+        metrics_interval: None,
         temperature: 0.0,
     };
     Case { cluster, router, sessions: Vec::new(), concurrency: None }

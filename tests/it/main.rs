@@ -17,6 +17,7 @@ mod live;
 mod load;
 mod oracle;
 mod overload;
+mod polled;
 mod presets;
 mod program;
 mod queueing;

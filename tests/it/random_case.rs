@@ -42,6 +42,7 @@ pub struct RouterDraw {
     pub event_delay_ms: u64,
     pub event_loss: f64,
     pub replicas: u32,
+    pub metrics_interval: Option<u64>,
     pub temperature: f64,
 }
 
@@ -67,9 +68,18 @@ prop_compose! {
         event_delay_ms in prop_oneof![3 => Just(0u64), 1 => 1u64..300],
         event_loss in prop_oneof![3 => Just(0.0), 1 => 0.0..=1.0],
         replicas in 1u32..=3,
+        metrics_interval in prop::option::weighted(0.3, 1u64..200_000_000),
         temperature in prop_oneof![Just(0.0), Just(0.7)],
     ) -> RouterDraw {
-        RouterDraw { mode, events, event_delay_ms, event_loss, replicas, temperature }
+        RouterDraw {
+            mode,
+            events,
+            event_delay_ms,
+            event_loss,
+            replicas,
+            metrics_interval,
+            temperature,
+        }
     }
 }
 
@@ -92,7 +102,7 @@ pub fn some_case() -> impl Strategy<Value = Case> {
 impl Case {
     pub fn scenario(&self) -> Scenario {
         let Case { cluster, router, .. } = self;
-        let overrides = [
+        let mut overrides = vec![
             format!("cluster.workers={}", cluster.workers),
             format!("cluster.block_tokens={}", cluster.block_tokens),
             format!("cluster.kv_blocks={}", cluster.kv_blocks),
@@ -106,6 +116,9 @@ impl Case {
             format!("router.event_loss={}", router.event_loss),
             format!("router.replicas={}", router.replicas),
         ];
+        overrides.extend(
+            router.metrics_interval.map(|ns| format!("router.metrics_interval=\"{}\"", Nanos(ns))),
+        );
         let overrides: Vec<&str> = overrides.iter().map(String::as_str).collect();
         scenario("diverse", &overrides)
     }

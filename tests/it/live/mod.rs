@@ -7,6 +7,7 @@ mod input;
 mod load;
 mod metrics;
 mod mixture;
+mod polled;
 mod refusals;
 mod script;
 mod server;
