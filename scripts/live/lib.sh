@@ -1,0 +1,19 @@
+# What the scripts of this folder share; source it. Sets repo, peers (environments), shared (recipes).
+repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+peers=${PEERS_DIR:-$HOME/.cache/kvroute-peers} shared=$repo/../shared/peers
+
+# Processes whose ids are in the file are stopped when the script ends.
+stop_at_exit() { trap "xargs -r kill < '$1' 2>/dev/null || true" EXIT; }
+
+# wait_for URL MODEL SECONDS: until the endpoint lists the model.
+wait_for() {
+  for _ in $(seq "$3"); do
+    curl -sf "$1/v1/models" | grep -q "$2" && return
+    sleep 1
+  done
+  echo "$1 does not list $2 after $3 s" >&2
+  return 1
+}
+
+# Servers get the processor before whatever else runs here, where that is allowed.
+first() { nice -n -10 "$@" 2>/dev/null || "$@"; }
