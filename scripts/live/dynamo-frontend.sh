@@ -2,16 +2,11 @@
 # `kvroute live` against a real Dynamo front end (kv router) over four mocker workers; recorded in
 # results/DATE-live-dynamo. Needs ../shared/peers/install.sh dynamo.
 set -euo pipefail
-repo=$(cd "$(dirname "$0")/../.." && pwd)
-peers=${PEERS_DIR:-$HOME/.cache/kvroute-peers} shared=$repo/../shared/peers
+. "$(dirname "$0")/lib.sh"
 cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
-stop() { xargs -r kill < "$peers/dynamo.pids" 2>/dev/null || true; }
-trap stop EXIT
+stop_at_exit "$peers/dynamo.pids"
 bash "$shared/dynamo-frontend.sh" 4 kv
-for _ in $(seq 60); do
-  curl -sf http://127.0.0.1:8123/v1/models | grep -q tiny && break
-  sleep 1
-done
+wait_for http://127.0.0.1:8123 tiny 120
 cd "$peers"
 "$repo/scripts/live/record.sh" "$(date +%F)-live-dynamo" \
   "Do usage and the server's counters agree on a Dynamo front end's hit rate?" \

@@ -15,5 +15,12 @@ wait_for() {
   return 1
 }
 
-# Servers get the processor before whatever else runs here, where that is allowed.
-first() { nice -n -10 "$@" 2>/dev/null || "$@"; }
+# dynamo_shape WORKLOAD: sets shape, options under which three mockers are busy and not overloaded.
+dynamo_shape() {
+  if [[ $1 == shared-prefix ]]; then
+    shape=(--set workload.shared_prefix.prefixes=24 --request-rate 4 --num-requests 200)
+  else
+    shape=(--set 'workload.multi_turn.think_time={law="lognormal", mean=2, cv=0.7, max=10}' --request-rate 1.5
+      --num-requests 120)
+  fi
+}

@@ -7,6 +7,16 @@ repo=$(cd "$(dirname "$0")/../.." && pwd)
 folder=$repo/results/$1 question=$2 servers=$3; shift 3
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
+# A line of the shell that does the same, options on lines of their own.
+command_line() {
+  local line=
+  for word; do
+    [[ $word =~ [^A-Za-z0-9_./:=,@%+-] ]] && word=${word@Q}
+    if [[ $word == --* ]]; then line+=$' \\\n  '; else line+=' '; fi
+    line+=$word
+  done
+  printf 'kvroute live%s' "$line"
+}
 table=$("$repo/target/release/kvroute" live "$@" --out "$run" --quiet)
 printf '%s\n' "$table"
 mkdir -p "$folder/plots"
@@ -19,7 +29,7 @@ cat > "$folder/README.md" <<MD
 Servers: $servers
 
 \`\`\`
-kvroute live $* --out DIR
+$(command_line "$@" --out DIR)
 \`\`\`
 
 \`\`\`
