@@ -13,10 +13,10 @@ port=8140 arms=()
 for mode in kv round-robin; do
   export DYN_FILE_KV=$peers/dynamo-arms-$mode
   rm -rf "$DYN_FILE_KV" && mkdir -p "$DYN_FILE_KV"
-  nice -n -10 "$py" -m dynamo.mocker --model-path "$peers/tinymodel" --model-name tiny --num-workers 3 --block-size 16 \
+  nice -n -5 "$py" -m dynamo.mocker --model-path "$peers/tinymodel" --model-name tiny --num-workers 3 --block-size 16 \
     --num-gpu-blocks-override "$blocks" > "$peers/arm-mocker-$mode.log" 2>&1 &
   echo $! >> "$pids"
-  nice -n -10 "$py" -m dynamo.frontend --http-host 127.0.0.1 --http-port $port --router-mode $mode > "$peers/arm-frontend-$mode.log" 2>&1 &
+  nice -n -5 "$py" -m dynamo.frontend --http-host 127.0.0.1 --http-port $port --router-mode $mode > "$peers/arm-frontend-$mode.log" 2>&1 &
   echo $! >> "$pids"
   arms+=(--arm "$mode=http://127.0.0.1:$port")
   port=$((port + 1))

@@ -5,7 +5,7 @@ set -euo pipefail
 . "$(dirname "$0")/lib.sh"
 cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
 stop_at_exit "$peers/endpoints.pids"
-BLOCKS=${BLOCKS:-4096} nice -n -10 bash "$shared/dynamo-endpoints.sh" 3
+BLOCKS=${BLOCKS:-4096} nice -n -5 bash "$shared/dynamo-endpoints.sh" 3
 workers=()
 for i in 0 1 2; do
   wait_for "http://127.0.0.1:$((8200 + i))" tiny 120
