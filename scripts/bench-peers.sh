@@ -39,4 +39,4 @@ for repeat in $(seq "$repeats"); do
             --engine dynamo-mocker --latency mocker --no-plots --threads 1 --quiet --out "$place/ours"
     done
 done
-python3 scripts/bench-peers.py "$folder"
+python3 scripts/bench-report.py peers "$folder"

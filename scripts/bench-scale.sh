@@ -29,44 +29,4 @@ for repeat in $(seq "$repeats"); do
 done
 # What scoring costs beside it.
 cargo bench --bench core -- '^decision' --quick 2> /dev/null | grep -E -A 1 'workers/kv( |$)' > "$place/decisions" || true
-python3 - "$folder" "$place/decisions" "$repeats" << 'PY'
-import csv, os, statistics, subprocess, sys
-folder, decisions, repeats = sys.argv[1:]
-rows = {}
-for row in csv.DictReader(open(f"{folder}/runs.csv")):
-    key = (int(row["workers"]), int(row["requests"]))
-    rows.setdefault(key, []).append((float(row["cpu_s"]), float(row["peak_mb"])))
-lines = []
-for (workers, requests), values in rows.items():
-    seconds = [value for value, _ in values]
-    middle = statistics.median(seconds)
-    lines.append(
-        f"| {workers:,} | {requests:,} | {middle:.2f} s ({min(seconds):.2f} to {max(seconds):.2f}) "
-        f"| {middle / requests * 1e6:.1f} us | {max(peak for _, peak in values):.0f} MB |"
-    )
-commit = subprocess.run("git rev-parse --short HEAD", shell=True, capture_output=True, text=True).stdout.strip()
-cpu = subprocess.run("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2", shell=True, capture_output=True, text=True)
-open(f"{folder}/README.md", "w").write(f"""# What does a request cost on a large cluster?
-
-`multi-turn`, prompts of about 4,000 and outputs of 300 tokens on average, `kv`, one thread. Whole
-process, CPU = user + system time, median of {repeats} runs and their range; memory is the most of any run.
-
-| workers | requests | CPU | per request | memory |
-|---|---|---|---|---|
-{chr(10).join(lines)}
-
-A decision of `kv`, with its index and bookkeeping, by number of workers (`cargo bench`):
-
-```
-{open(decisions).read().strip()}
-```
-
-```
-scripts/bench-scale.sh {repeats}
-```
-
-- commit: {commit}
-- machine: {os.cpu_count()} cores, {cpu.stdout.strip()}
-""")
-print(f"recorded {folder}")
-PY
+python3 scripts/bench-report.py scale "$folder" "$place/decisions"

@@ -124,8 +124,8 @@ fn prompt_lengths(run: &LiveRun) -> Option<String> {
     let difference = run.lengths.prompt_difference?;
     (difference.abs() > PROMPT_DIFFERENCE).then(|| {
         format!(
-            "the server counts {} {} prompt tokens than we do: a chat template or another \
-             tokenizer; give the server's with --tokenizer",
+            "the server counts {} {} prompt tokens than our texts have: its chat template's, or another \
+             tokenizer; `kvroute live doctor` tells which",
             percent(difference.abs()),
             if difference > 0.0 { "more" } else { "fewer" }
         )

@@ -6,6 +6,7 @@
 //! - [`peer`]: the state as Dynamo's selector takes it.
 //! - [`ours`]: the state as kvroute's `kv` takes it.
 //! - [`prompts`], [`cache`], [`indexes`]: prompts, what workers hold of them, and the events that say so, for both.
+//! - [`stream`], [`timed`]: for `index-bench`: queries and events, and the indexes driven through them.
 //! - [`chi_square`]: the statistics.
 
 pub mod cache;
@@ -16,6 +17,8 @@ pub mod ours;
 pub mod peer;
 pub mod prompts;
 pub mod state;
+pub mod stream;
+pub mod timed;
 
 /// One row of `docs/fidelity.md`, which `scripts/fidelity.sh --dynamo` collects from the output.
 pub fn fidelity(claim: &str, against: &str, test: &str, found: impl std::fmt::Display) {

@@ -1,0 +1,167 @@
+"""Makes README.md from the runs.csv that a scripts/bench-*.sh has written: bench-report.py KIND FOLDER [FILE].
+
+Medians over the repeats and their range; FILE holds what the programs said besides."""
+
+import csv
+import os
+import statistics
+import subprocess
+import sys
+
+
+def shell(command):
+    return subprocess.run(command, shell=True, capture_output=True, text=True).stdout.strip()
+
+
+def groups(folder, *keys):
+    """Rows of runs.csv by these columns, in order of appearance."""
+    found = {}
+    with open(f"{folder}/runs.csv", newline="") as file:
+        for row in csv.DictReader(file):
+            found.setdefault(tuple(row[key] for key in keys), []).append(row)
+    return found
+
+
+def median(rows, key):
+    return statistics.median(float(row[key]) for row in rows)
+
+
+def spread(rows, key, unit="", scale=1.0):
+    values = [float(row[key]) / scale for row in rows]
+    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+
+
+def peak(rows):
+    return f"{max(float(row['peak_mb']) for row in rows):.0f} MB"
+
+
+def peers(folder, _):
+    found = groups(folder, "workers", "block_tokens", "kv_blocks", "program")
+    cases = list(dict.fromkeys(key[:3] for key in found))
+    lines = []
+    for case in cases:
+        dynamo, ours = found[*case, "dynamo"], found[*case, "kvroute"]
+        workers, block, blocks = case
+        lines.append(
+            f"| {workers} | {block} | {int(blocks):,} | {spread(dynamo, 'cpu_s', ' s')} | {peak(dynamo)} "
+            f"| {spread(ours, 'cpu_s', ' s')} | {peak(ours)} "
+            f"| **{median(dynamo, 'cpu_s') / median(ours, 'cpu_s'):.0f}** |"
+        )
+    repeats = len(found[*cases[0], "kvroute"])
+    text = f"""# How much CPU does the same replay take in Dynamo?
+
+The Mooncake conversation trace (12,031 requests), `kv` router, Dynamo's engine and latency model, one
+core. Whole process, CPU = user + system time, median of {repeats} runs and their range;
+memory is the most of any run. The programs ran in turns (`runs.csv`).
+
+| workers | block tokens | blocks each | Dynamo | | kvroute | | times less CPU |
+|---|---|---|---|---|---|---|---|
+{chr(10).join(lines)}
+
+"""
+    small, large = ("16", "16", "16384", "kvroute"), ("8", "512", "2048", "kvroute")
+    if small in found and large in found:
+        ratio = median(found[small], "cpu_s") / median(found[large], "cpu_s")
+        text += (
+            "The first setting, 16-token blocks on 16 workers, costs kvroute "
+            f"{ratio:.2f} times what the second does, 512-token blocks on 8.\n\n"
+        )
+    frozen = shell("~/.cache/kvroute-peers/dynamo/bin/pip freeze | grep -i dynamo | paste -sd ' '")
+    return text, repeats, [f"Dynamo: {frozen}"]
+
+
+def scale(folder, decisions):
+    lines = []
+    for (workers, requests), rows in groups(folder, "workers", "requests").items():
+        each = median(rows, "cpu_s") / int(requests) * 1e6
+        lines.append(
+            f"| {int(workers):,} | {int(requests):,} | {spread(rows, 'cpu_s', ' s')} | {each:.1f} us | {peak(rows)} |"
+        )
+        repeats = len(rows)
+    text = f"""# What does a request cost on a large cluster?
+
+`multi-turn`, prompts of about 4,000 and outputs of 300 tokens on average, `kv`, one thread. Whole
+process, CPU = user + system time, median of {repeats} runs and their range; memory is the most of any run.
+
+| workers | requests | CPU | per request | memory |
+|---|---|---|---|---|
+{chr(10).join(lines)}
+
+A decision of `kv`, with its index and bookkeeping, by number of workers (`cargo bench`):
+
+```
+{decisions}
+```
+
+"""
+    return text, repeats, []
+
+
+def sweep_threads(folder, _):
+    found = groups(folder, "threads")
+    lines = [
+        f"| {threads} | {spread(rows, 'wall_s', ' s')} | {spread(rows, 'cpu_s', ' s')} | {peak(rows)} |"
+        for (threads,), rows in found.items()
+    ]
+    times = median(found["1",], "wall_s") / median(found["2",], "wall_s")
+    repeats = len(found["1",])
+    text = f"""# How much faster is the shipped sweep on two threads?
+
+`workloads/sweeps/weight-temperature.toml`, 155 runs, whole process with plots; median of {repeats} runs and their range.
+
+| threads | wall | CPU | memory |
+|---|---|---|---|
+{chr(10).join(lines)}
+
+**{times:.2f} times faster on two threads.**
+
+"""
+    return text, repeats, []
+
+
+def indexers(folder, streams):
+    lines = []
+    for (workload, index), rows in groups(folder, "workload", "index").items():
+        lines.append(
+            f"| {workload} | {index} | {spread(rows, 'ns_per_query', scale=1e3)} "
+            f"| {spread(rows, 'events_per_s', scale=1e6)} | {spread(rows, 'blocks_per_s', scale=1e6)} |"
+        )
+        repeats = len(rows)
+    text = f"""# How fast is the prefix index beside dynamo-kv-router's?
+
+Same queries and events for all, in one process, medians of {repeats} rounds and their range: 64 workers with 16,384 blocks
+of 16 tokens. Requests go to the worker that holds most of their prompt; the events are what the caches then say. In
+batches of 64: queries, then the events of these requests. All indexes find the same overlaps, equal to brute force's.
+Hashing of tokens is left out on both sides.
+
+"kvroute (runs)" is the index as the simulation drives it, by runs of blocks; "kvroute (blocks)" as live mode does, by
+one hash per block. `ConcurrentRadixTreeCompressed` applies events on one thread of its own.
+
+| workload | index | query (us) | million events/s | million blocks/s |
+|---|---|---|---|---|
+{chr(10).join(lines)}
+
+```
+{streams}
+```
+
+"""
+    return text, repeats, []
+
+
+KINDS = {"peers": peers, "scale": scale, "sweep": sweep_threads, "indexers": indexers}
+
+
+def main():
+    kind, folder, *said = sys.argv[1:]
+    said = open(said[0]).read().strip() if said else ""
+    text, repeats, more = KINDS[kind](folder, said)
+    dirty = " and uncommitted changes" if shell("git status --porcelain -- src Cargo.toml") else ""
+    processor = shell("grep -m1 'model name' /proc/cpuinfo | cut -d: -f2")
+    facts = [f"commit: {shell('git rev-parse --short HEAD')}{dirty}", *more, f"machine: {os.cpu_count()} cores, {processor}"]
+    with open(f"{folder}/README.md", "w") as out:
+        out.write(f"{text}```\nscripts/bench-{kind}.sh {repeats}\n```\n\n" + "".join(f"- {fact}\n" for fact in facts))
+    print(f"recorded {folder}")
+
+
+main()
