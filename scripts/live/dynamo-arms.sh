@@ -4,7 +4,7 @@
 # (default 4) runs of each. As ../shared/peers/dynamo-frontend.sh, which starts one.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
+build
 py=$peers/dynamo/bin/python pids=$peers/dynamo-arms.pids blocks=${BLOCKS:-4096}
 stop_at_exit "$pids"
 : > "$pids"

@@ -3,7 +3,7 @@
 # results/DATE-live-routing-{multi-turn,shared-prefix}. Needs ../shared/peers/install.sh dynamo. RUNS (default 4) runs of each.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
+build
 stop_at_exit "$peers/endpoints.pids"
 BLOCKS=${BLOCKS:-4096} nice -n -5 bash "$shared/dynamo-endpoints.sh" 3
 workers=()

@@ -3,7 +3,7 @@
 # results/DATE-live-dynamo. Needs ../shared/peers/install.sh dynamo.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
+build
 stop_at_exit "$peers/dynamo.pids"
 bash "$shared/dynamo-frontend.sh" 4 kv
 wait_for http://127.0.0.1:8123 tiny 120

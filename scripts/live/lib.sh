@@ -2,6 +2,10 @@
 repo=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 peers=${PEERS_DIR:-$HOME/.cache/kvroute-peers} shared=$repo/../shared/peers
 
+# The program; KVROUTE names one that is built already.
+kvroute=${KVROUTE:-$repo/target/release/kvroute}
+build() { [[ ${KVROUTE:-} ]] || cargo build --release --quiet --manifest-path "$repo/Cargo.toml"; }
+
 # Processes whose ids are in the file are stopped when the script ends.
 stop_at_exit() { trap "xargs -r kill < '$1' 2>/dev/null || true" EXIT; }
 

@@ -3,7 +3,7 @@
 # Writes results/FOLDER/ with the table, command, commit, machine and plots. Run it where the tokenizer's folder lies, so
 # that no path of this machine gets into the results.
 set -euo pipefail
-repo=$(cd "$(dirname "$0")/../.." && pwd)
+. "$(dirname "$0")/lib.sh"
 folder=$repo/results/$1 question=$2 servers=$3; shift 3
 run=$(mktemp -d)
 trap 'rm -rf "$run"' EXIT
@@ -17,7 +17,7 @@ command_line() {
   done
   printf 'kvroute live%s' "$line"
 }
-table=$("$repo/target/release/kvroute" live "$@" --out "$run" --quiet)
+table=$("$kvroute" live "$@" --out "$run" --quiet)
 printf '%s\n' "$table"
 mkdir -p "$folder/plots"
 cp "$run"/{summary.json,scenario.toml,workers.csv,timing.json} "$folder/"

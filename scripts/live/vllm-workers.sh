@@ -4,7 +4,7 @@
 # (default 4) runs of each mode; KEEP=1 leaves the servers running, and takes those that run already.
 set -euo pipefail
 . "$(dirname "$0")/lib.sh"
-cargo build --release --quiet --manifest-path "$repo/Cargo.toml"
+build
 blocks=${BLOCKS:-384} pids=$peers/vllm-workers.pids
 [[ ${KEEP:-} ]] || stop_at_exit "$pids"
 if ! curl -sf http://127.0.0.1:8300/v1/models > /dev/null; then

@@ -24,7 +24,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 
 /// Publishers that are not there by then are not coming.
-const LISTEN_LIMIT: Nanos = Nanos(10_000_000_000);
+const LISTEN_LIMIT: Nanos = Nanos(30_000_000_000);
 /// How long a new subscription is given to reach its publisher: what is published before is lost.
 const SUBSCRIBED: Duration = Duration::from_millis(300);
 

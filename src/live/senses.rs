@@ -117,8 +117,9 @@ impl CacheNews for EventNews {
     fn missing(&self) -> Option<String> {
         let unconnected = |(number, tracker): (usize, &Tracker)| {
             let seen = tracker.statistics();
-            let why = seen.trouble.as_deref().unwrap_or("no connection so far");
-            (!seen.connected).then(|| format!("worker {number}: {why}"))
+            let so_far = if seen.connected { "still replaying" } else { "no connection so far" };
+            let why = seen.trouble.as_deref().unwrap_or(so_far);
+            (!seen.caught_up).then(|| format!("worker {number}: {why}"))
         };
         (1..).zip(&self.trackers).find_map(unconnected)
     }

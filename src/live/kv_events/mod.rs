@@ -36,6 +36,8 @@ pub struct Delivery {
 pub enum What {
     /// A publisher is connected to us or we to it.
     Connected,
+    /// What it published before has been replayed, as far as that can be had.
+    CaughtUp,
     /// It is gone; we wait for it to come back.
     Disconnected,
     /// It cannot be reached, and why; told once for every new reason.

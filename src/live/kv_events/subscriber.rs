@@ -16,6 +16,8 @@ use crate::error::{Error, Result};
 use crate::live::clock::Clock;
 use crate::units::Nanos;
 use bytes::Bytes;
+use std::collections::{BTreeMap, VecDeque};
+use std::pin::pin;
 use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
@@ -69,6 +71,7 @@ impl Subscriber {
                 clock: clock.clone(),
                 deliveries: deliveries.clone(),
                 sequence: Sequence::default(),
+                backlog: VecDeque::new(),
             };
             if feed.events.bind {
                 let socket = worker.bound().await?;
@@ -96,6 +99,8 @@ struct Worker {
     clock: Clock,
     deliveries: UnboundedSender<Delivery>,
     sequence: Sequence,
+    /// What came while messages were replayed; the publisher would drop it if nobody took it.
+    backlog: VecDeque<(Nanos, ZmqMessage)>,
 }
 
 impl Worker {
@@ -141,7 +146,7 @@ impl Worker {
             match self.connected().await {
                 Ok(mut subscribed) => {
                     trouble = None;
-                    self.on_connected().await;
+                    self.on_connected(&mut subscribed.socket).await;
                     self.listen(&mut subscribed).await;
                     self.tell_now(What::Disconnected);
                 }
@@ -167,20 +172,23 @@ impl Worker {
     async fn listen(&mut self, subscribed: &mut Subscribed) {
         let Subscribed { socket, monitor } = subscribed;
         loop {
+            while let Some((at, message)) = self.backlog.pop_front() {
+                self.on_message(at, message, socket).await;
+            }
             // Messages first: what was sent before the end of a connection is read before its end.
             tokio::select! {
                 biased;
                 message = socket.recv() => {
                     let at = self.clock.now();
                     match message {
-                        Ok(message) => self.on_message(at, message).await,
+                        Ok(message) => self.on_message(at, message, socket).await,
                         // What came was no ZMQ; the socket has closed that connection.
                         Err(_) if self.feed.events.bind => {}
                         Err(_) => return,
                     }
                 }
                 event = monitor.recv() => match event {
-                    Ok(SocketEvent::Accepted(..)) => self.on_connected().await,
+                    Ok(SocketEvent::Accepted(..)) => self.on_connected(socket).await,
                     Ok(SocketEvent::Disconnected(_)) if self.feed.events.bind => {
                         self.tell_now(What::Disconnected);
                     }
@@ -192,22 +200,24 @@ impl Worker {
     }
 
     /// A publisher is there: the one that was, or another?
-    async fn on_connected(&mut self) {
+    async fn on_connected(&mut self, socket: &mut SubSocket) {
         self.sequence.connected();
         self.tell_now(What::Connected);
-        let Some((last, fingerprint)) = self.sequence.last() else {
-            self.catch_up(0).await;
-            return;
-        };
-        let Some(replies) = self.replay(last).await else { return };
-        let same = replies
-            .first()
-            .is_some_and(|(number, payload)| (*number, xxh3_64(payload)) == (last, fingerprint));
-        if same {
+        match self.sequence.last() {
+            None => self.catch_up(0, socket).await,
+            Some((last, fingerprint)) => self.find_again(last, fingerprint, socket).await,
+        }
+        self.tell_now(What::CaughtUp);
+    }
+
+    /// The old publisher still has our last message.
+    async fn find_again(&mut self, last: u64, fingerprint: u64, socket: &mut SubSocket) {
+        let Some(replies) = self.replay(last, socket).await else { return };
+        if replies.get(&last).is_some_and(|payload| xxh3_64(payload) == fingerprint) {
             self.deliver_replayed(replies);
         } else {
             self.restarted();
-            self.catch_up(0).await;
+            self.catch_up(0, socket).await;
         }
     }
 
@@ -217,14 +227,16 @@ impl Worker {
     }
 
     /// Replays from `from` on, where that is possible.
-    async fn catch_up(&mut self, from: u64) {
-        if let Some(replies) = self.replay(from).await {
+    async fn catch_up(&mut self, from: u64, socket: &mut SubSocket) {
+        if let Some(replies) = self.replay(from, socket).await {
             self.deliver_replayed(replies);
         }
     }
 
-    async fn replay(&self, from: u64) -> Option<Vec<(u64, Bytes)>> {
-        match replay::fetch(self.feed.replay.as_ref()?, from).await {
+    async fn replay(&mut self, from: u64, socket: &mut SubSocket) -> Option<BTreeMap<u64, Bytes>> {
+        let endpoint = self.feed.replay.clone()?;
+        let fetch = pin!(replay::fetch(&endpoint, from));
+        match self.hearing(fetch, socket).await {
             Ok(replies) => Some(replies),
             Err(why) => {
                 self.tell_now(What::ReplayFailed(why));
@@ -233,7 +245,25 @@ impl Worker {
         }
     }
 
-    fn deliver_replayed(&mut self, replies: Vec<(u64, Bytes)>) {
+    /// Waits for `future`, and keeps what comes meanwhile.
+    async fn hearing<F: Future + Unpin>(
+        &mut self,
+        mut future: F,
+        socket: &mut SubSocket,
+    ) -> F::Output {
+        loop {
+            tokio::select! {
+                output = &mut future => return output,
+                message = socket.recv() => match message {
+                    Ok(message) => self.backlog.push_back((self.clock.now(), message)),
+                    // The monitor tells of that too.
+                    Err(_) => return future.await,
+                },
+            }
+        }
+    }
+
+    fn deliver_replayed(&mut self, replies: BTreeMap<u64, Bytes>) {
         let at = self.clock.now();
         for (number, payload) in replies {
             let next = self.sequence.next();
@@ -258,7 +288,7 @@ impl Worker {
         );
     }
 
-    async fn on_message(&mut self, at: Nanos, message: ZmqMessage) {
+    async fn on_message(&mut self, at: Nanos, message: ZmqMessage, socket: &mut SubSocket) {
         let frames = message.into_vec();
         let number = frames.get(1).and_then(|frame| <[u8; 8]>::try_from(&frame[..]).ok());
         let (Some(number), [_, _, payload]) = (number.map(u64::from_be_bytes), &frames[..]) else {
@@ -273,7 +303,7 @@ impl Worker {
         }
         if let Verdict::Gap(missing) = verdict {
             self.tell(at, What::Gap(missing));
-            self.catch_up(self.sequence.next()).await;
+            self.catch_up(self.sequence.next(), socket).await;
             verdict = self.sequence.judge(number);
         }
         self.sequence.came_live(number);

@@ -52,6 +52,8 @@ pub struct Statistics {
     pub connections: u64,
     /// It is connected now.
     pub connected: bool,
+    /// What it published before that has been replayed, as far as possible.
+    pub caught_up: bool,
     /// Why it could not be reached, or its messages not be replayed, the last time.
     pub trouble: Option<String>,
     /// Blocks stored behind a block that is not known.
@@ -124,7 +126,11 @@ impl Tracker {
                 statistics.connected = true;
                 statistics.trouble = None;
             }
-            What::Disconnected => statistics.connected = false,
+            What::CaughtUp => statistics.caught_up = true,
+            What::Disconnected => {
+                statistics.connected = false;
+                statistics.caught_up = false;
+            }
             What::Unreachable(why) | What::ReplayFailed(why) => {
                 statistics.trouble = Some(why.clone());
             }
