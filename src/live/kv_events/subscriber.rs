@@ -22,7 +22,7 @@ use std::time::Duration;
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::task::JoinSet;
 use xxhash_rust::xxh3::xxh3_64;
-use zeromq::{Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket, ZmqMessage};
+use zeromq::{Socket, SocketEvent, SocketOptions, SocketRecv, SubSocket, ZmqMessage, ZmqResult};
 
 /// A connection that takes longer to open is tried anew.
 const CONNECT_LIMIT: Duration = Duration::from_secs(2);
@@ -100,7 +100,7 @@ struct Worker {
     deliveries: UnboundedSender<Delivery>,
     sequence: Sequence,
     /// What came while messages were replayed; the publisher would drop it if nobody took it.
-    backlog: VecDeque<(Nanos, ZmqMessage)>,
+    backlog: VecDeque<(Nanos, ZmqResult<ZmqMessage>)>,
 }
 
 impl Worker {
@@ -172,19 +172,19 @@ impl Worker {
     async fn listen(&mut self, subscribed: &mut Subscribed) {
         let Subscribed { socket, monitor } = subscribed;
         loop {
-            while let Some((at, message)) = self.backlog.pop_front() {
-                self.on_message(at, message, socket).await;
+            if let Some((at, message)) = self.backlog.pop_front() {
+                if self.on_received(at, message, socket).await {
+                    continue;
+                }
+                return;
             }
             // Messages first: what was sent before the end of a connection is read before its end.
             tokio::select! {
                 biased;
                 message = socket.recv() => {
                     let at = self.clock.now();
-                    match message {
-                        Ok(message) => self.on_message(at, message, socket).await,
-                        // What came was no ZMQ; the socket has closed that connection.
-                        Err(_) if self.feed.events.bind => {}
-                        Err(_) => return,
+                    if !self.on_received(at, message, socket).await {
+                        return;
                     }
                 }
                 event = monitor.recv() => match event {
@@ -254,11 +254,13 @@ impl Worker {
         loop {
             tokio::select! {
                 output = &mut future => return output,
-                message = socket.recv() => match message {
-                    Ok(message) => self.backlog.push_back((self.clock.now(), message)),
-                    // The monitor tells of that too.
-                    Err(_) => return future.await,
-                },
+                message = socket.recv() => {
+                    let over = message.is_err();
+                    self.backlog.push_back((self.clock.now(), message));
+                    if over {
+                        return future.await;
+                    }
+                }
             }
         }
     }
@@ -286,6 +288,22 @@ impl Worker {
                 Err(malformed) => What::Malformed(malformed),
             },
         );
+    }
+
+    /// Whether the connection goes on.
+    async fn on_received(
+        &mut self,
+        at: Nanos,
+        message: ZmqResult<ZmqMessage>,
+        socket: &mut SubSocket,
+    ) -> bool {
+        match message {
+            Ok(message) => self.on_message(at, message, socket).await,
+            // What came was no ZMQ; the socket has closed that connection.
+            Err(_) if self.feed.events.bind => {}
+            Err(_) => return false,
+        }
+        true
     }
 
     async fn on_message(&mut self, at: Nanos, message: ZmqMessage, socket: &mut SubSocket) {

@@ -14,14 +14,19 @@ use zeromq::{PubSocket, RouterSocket, SocketSend};
 /// What a publisher keeps for replay.
 type Buffer = Arc<Mutex<Vec<(u64, Vec<u8>)>>>;
 
-/// Answers requests for messages as vLLM does.
-async fn replay(mut socket: RouterSocket, buffer: Buffer) {
+/// Answers requests for messages as vLLM does. Of an answer, the first `queue` messages come through, and of
+/// the others one in three, and not the end.
+async fn replay(mut socket: RouterSocket, buffer: Buffer, queue: usize) {
     while let Ok(request) = socket.recv().await {
         let [client, _, from] = &request.into_vec()[..] else { continue };
         let from = u64::from_be_bytes(from[..].try_into().unwrap());
         let kept = buffer.lock().unwrap().clone();
         let end = (u64::MAX, Vec::new());
-        for (number, payload) in kept.into_iter().filter(|one| one.0 >= from).chain([end]) {
+        let answer = kept.into_iter().filter(|one| one.0 >= from).chain([end]);
+        for (at, (number, payload)) in answer.enumerate() {
+            if at >= queue && (at % 3 > 0 || number == u64::MAX) {
+                continue;
+            }
             let frames = [
                 client.clone(),
                 Bytes::new(),
@@ -58,11 +63,15 @@ impl Publisher {
         Publisher { socket, next: 0, buffer: Buffer::default(), replay: None }
     }
 
-    async fn with_replay(mut self, port: u16) -> Publisher {
+    async fn with_replay(self, port: u16) -> Publisher {
+        self.with_replay_queue(port, usize::MAX).await
+    }
+
+    async fn with_replay_queue(mut self, port: u16, queue: usize) -> Publisher {
         let mut socket = RouterSocket::new();
         let endpoint = socket.bind(&format!("tcp://127.0.0.1:{port}")).await.unwrap();
         let zeromq::Endpoint::Tcp(_, port) = endpoint else { panic!("{endpoint}") };
-        self.replay = Some((port, tokio::spawn(replay(socket, Arc::clone(&self.buffer)))));
+        self.replay = Some((port, tokio::spawn(replay(socket, Arc::clone(&self.buffer), queue))));
         self
     }
 
@@ -239,6 +248,27 @@ async fn what_was_dropped_or_came_before_us_is_replayed() {
     let statistics = listener.statistics(0);
     assert_eq!((statistics.messages, statistics.replayed, statistics.gaps), (5, 4, 1));
     assert_eq!((statistics.lost, statistics.missed_before, statistics.unknown_parents), (0, 0, 0));
+}
+
+/// 14 messages through a queue of 4, while more are published.
+#[tokio::test]
+async fn what_a_replay_drops_is_asked_for_again_and_what_comes_meanwhile_is_kept() {
+    let (publisher, port) = Publisher::binding(0).await;
+    let mut publisher = publisher.with_replay_queue(0, 4).await;
+    let replay = publisher.replay.as_ref().map(|(port, _)| *port);
+    (1..15).for_each(|block| drop(publisher.dropped(&chain(block..block + 1, 0.0))));
+    let mut listener = Listener::start(&[(at(port), replay)]).await;
+    listener.until_connected(0).await;
+    tokio::time::sleep(Duration::from_millis(100)).await;
+    for block in 15..20 {
+        publisher.publish(&chain(block..block + 1, 1.0)).await;
+    }
+    listener.until(0, |what| *what == What::CaughtUp).await;
+    publisher.publish(&chain(20..21, 2.0)).await;
+    listener.until_message(0, 19).await;
+    assert_eq!(listener.overlap(0, 30), 20);
+    let statistics = listener.statistics(0);
+    assert_eq!((statistics.messages, statistics.lost, statistics.missed_before), (20, 0, 0));
 }
 
 #[tokio::test]
