@@ -27,6 +27,9 @@ pub struct Fit {
     /// Milliseconds by which clients' measurements exceed the engine's own, part of `step_ms`; 0
     /// where only one of the two was given.
     pub between_steps_ms: f64,
+    /// Milliseconds by which requests' first tokens exceed their step: the way to the engine and back. 0
+    /// where nothing else measured steps with prefill, so that it cannot be told from `prefill_step_ms`.
+    pub front_ms: f64,
     /// Share of the variance of the fitted rows' times that is explained.
     pub r2: f64,
     /// Steps with prefill.
@@ -114,6 +117,7 @@ pub fn fit(rows: &[Row], holdout: f64) -> Result<Fit> {
     Ok(Fit {
         spec: coefficients.spec,
         between_steps_ms: coefficients.between,
+        front_ms: coefficients.front,
         r2: r2(&points),
         prefill: halves(&points, true),
         decode: halves(&points, false),
@@ -152,6 +156,7 @@ fn hold_out(rows: &[Row], share: f64) -> Vec<bool> {
 struct Coefficients {
     spec: LinearSpec,
     between: f64,
+    front: f64,
 }
 
 impl Coefficients {
@@ -160,6 +165,7 @@ impl Coefficients {
         match row.source {
             Source::Engine => step - self.between,
             Source::Client => step,
+            Source::Request => step + self.front,
         }
     }
 
@@ -182,17 +188,14 @@ fn best(rows: &[Row]) -> Coefficients {
 
 fn solve(rows: &[Row], free: u64) -> Coefficients {
     let mut weights: Vec<f64> = rows.iter().map(|row| 1.0 / row.ms).collect();
-    let mut found = Coefficients { spec: LinearSpec::default(), between: 0.0 };
-    // Without both clocks there is nothing to tell apart.
-    let both = [Source::Engine, Source::Client]
-        .iter()
-        .all(|source| rows.iter().any(|row| row.source == *source));
+    let mut found = Coefficients { spec: LinearSpec::default(), between: 0.0, front: 0.0 };
+    let told = Told::by(rows);
     for _ in 0..REPEATS {
         let weighted: Vec<(Vec<f64>, f64)> = rows
             .iter()
             .zip(&weights)
             .map(|(row, weight)| {
-                let features = features(&row.shape, free, both && row.source == Source::Client);
+                let features = features(row, free, told);
                 (features.iter().map(|value| value * weight).collect(), row.ms * weight)
             })
             .collect();
@@ -202,9 +205,31 @@ fn solve(rows: &[Row], free: u64) -> Coefficients {
     found
 }
 
-const FEATURES: usize = 7;
+/// What can be told apart.
+#[derive(Clone, Copy)]
+struct Told {
+    /// The engine's time and what passes between its steps: both clocks measured.
+    between: bool,
+    /// A step with prefill and the way to it: such steps were measured with and without that.
+    front: bool,
+}
 
-fn features(shape: &BatchShape, free: u64, is_client: bool) -> [f64; FEATURES] {
+impl Told {
+    fn by(rows: &[Row]) -> Told {
+        let any = |is: fn(&Row) -> bool| rows.iter().any(is);
+        Told {
+            between: any(|row| row.source == Source::Engine)
+                && any(|row| row.source != Source::Engine),
+            front: any(|row| row.source == Source::Request)
+                && any(|row| row.source != Source::Request && row.is_prefill()),
+        }
+    }
+}
+
+const FEATURES: usize = 8;
+
+fn features(row: &Row, free: u64, told: Told) -> [f64; FEATURES] {
+    let shape = &row.shape;
     [
         1.0,
         f64::from(shape.prefill_tokens > 0),
@@ -212,7 +237,8 @@ fn features(shape: &BatchShape, free: u64, is_client: bool) -> [f64; FEATURES] {
         shape.prefill_attention_x2 as f64 / 2.0,
         shape.decode_seqs as f64,
         shape.decode_context as f64,
-        f64::from(is_client),
+        f64::from(told.between && row.source != Source::Engine),
+        f64::from(told.front && row.source == Source::Request),
     ]
 }
 
@@ -226,7 +252,7 @@ fn coefficients(x: &[f64], free: u64) -> Coefficients {
         decode_seq_ms: x[4],
         decode_context_ms: x[5],
     };
-    Coefficients { spec, between: x[6] }
+    Coefficients { spec, between: x[6], front: x[7] }
 }
 
 fn r2(points: &[Point]) -> f64 {
@@ -337,6 +363,23 @@ mod tests {
         close(fit.between_steps_ms, 4.0, 1e-3);
         close(fit.spec.step_ms, 16.0, 1e-3);
         assert!(fit.decode.held_out.max < 1e-4);
+    }
+
+    #[test]
+    fn the_way_to_the_engine_is_told_from_prefill_where_steps_are_measured_without_it() {
+        let mut rows = measured(TRUTH, |_| 0.0);
+        let is_alone = |row: &Row| row.is_prefill() && row.shape.decode_seqs == 0;
+        rows.iter_mut().for_each(|row| row.source = Source::Client);
+        for row in rows.iter_mut().filter(|row| is_alone(row)) {
+            (row.ms, row.source) = (row.ms + 7.0, Source::Request);
+        }
+        let both = fit(&rows, 0.0).unwrap();
+        close(both.front_ms, 7.0, 1e-3);
+        close(both.spec.prefill_step_ms, TRUTH.prefill_step_ms, 1e-2);
+        rows.retain(|row| !row.is_prefill() || is_alone(row));
+        let alone = fit(&rows, 0.0).unwrap();
+        assert_eq!(alone.front_ms, 0.0);
+        close(alone.spec.prefill_step_ms, TRUTH.prefill_step_ms + 7.0, 1e-2);
     }
 
     #[test]

@@ -6,7 +6,7 @@ pub mod read;
 mod text;
 
 pub use fit::{Errors, Fit, fit};
-pub use read::{Row, Source, read};
+pub use read::{Row, Source, parse, read};
 pub use text::report;
 
 use crate::sim::latency::{ModelKind, Preset};
@@ -21,6 +21,7 @@ pub fn preset(name: &str, files: &[String], fit: &Fit, kv_tokens: Option<u64>) -
         valid: text::range_line(fit),
         kv_tokens,
         kv_bytes_per_token: None,
+        front_ms: fit.front_ms,
         model: ModelKind::Linear(fit.spec),
     }
 }

@@ -5,10 +5,12 @@
 //! | engine log | `ctx_reqs, ctx_tokens, gen_reqs, elapsed_ms` | one step; contexts are not logged and taken as 0 |
 //! | prefill requests | `context_cached, uncached, ttft_s` | the only request of a server: one step and the way to the client |
 //! | decode requests | `batch, context, itl_median_s` | a batch of equal requests, time between their tokens |
+//! | prefill beside decoding | `beside_batch, beside_context, uncached, gap_s` | the gap between tokens of decoding requests in which a prompt was computed: one step |
 //! | step table | `kind, new_tokens, context_tokens, batch, step_ms` | one step, kind `prefill`, `decode` or `mixed` |
 
 use crate::error::{Error, Result, did_you_mean};
 use crate::sim::latency::BatchShape;
+use std::io::Read;
 use std::path::Path;
 
 /// What was measured.
@@ -18,6 +20,9 @@ pub enum Source {
     Engine,
     /// A client's clock: gaps between tokens, with what the engine does between its steps.
     Client,
+    /// A client's clock from the sending of a request to its first token: the same with the way to the
+    /// engine and back.
+    Request,
 }
 
 /// One measured step.
@@ -39,10 +44,11 @@ impl Row {
 }
 
 /// Columns that tell what a file holds.
-const LAYOUTS: [(Layout, &[&str]); 4] = [
+const LAYOUTS: [(Layout, &[&str]); 5] = [
     (Layout::Steps, &["ctx_reqs", "ctx_tokens", "gen_reqs", "elapsed_ms"]),
     (Layout::Prefill, &["context_cached", "uncached", "ttft_s"]),
     (Layout::Decode, &["batch", "context", "itl_median_s"]),
+    (Layout::Beside, &["beside_batch", "beside_context", "uncached", "gap_s"]),
     (Layout::Table, &["new_tokens", "context_tokens", "batch", "step_ms", "kind"]),
 ];
 
@@ -51,6 +57,7 @@ enum Layout {
     Steps,
     Prefill,
     Decode,
+    Beside,
     Table,
 }
 
@@ -66,10 +73,16 @@ pub fn read(path: &Path) -> Result<Vec<Row>> {
             path.display()
         )));
     }
-    let mut reader = csv::ReaderBuilder::new()
-        .trim(csv::Trim::All)
-        .from_path(path)
-        .map_err(|why| Error::unreadable(path, why))?;
+    let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, why))?;
+    parse(path, file)
+}
+
+/// Reads the contents of a file; `path` names it in messages.
+///
+/// # Errors
+/// As [`read`].
+pub fn parse(path: &Path, contents: impl Read) -> Result<Vec<Row>> {
+    let mut reader = csv::ReaderBuilder::new().trim(csv::Trim::All).from_reader(contents);
     let wrong = |why: csv::Error| Error::input(format!("{}: {why}", path.display()));
     let header = reader.headers().map_err(wrong)?.clone();
     let (layout, places) = detect(path, &header)?;
@@ -124,11 +137,16 @@ fn row(layout: Layout, fields: &[&str]) -> std::result::Result<Option<Row>, Stri
         }
         Layout::Prefill => {
             shape.prefill(count(0)?, count(1)?);
-            (1e3 * time(layout, 2, fields[2])?, Source::Client)
+            (1e3 * time(layout, 2, fields[2])?, Source::Request)
         }
         Layout::Decode => {
             add_decodes(&mut shape, count(0)?, count(1)?)?;
             (1e3 * time(layout, 2, fields[2])?, Source::Client)
+        }
+        Layout::Beside => {
+            shape.prefill(0, count(2)?);
+            add_decodes(&mut shape, count(0)?, count(1)?)?;
+            (1e3 * time(layout, 3, fields[3])?, Source::Client)
         }
         Layout::Table => {
             let (new, context, batch) = (count(0)?, count(1)?, count(2)?);

@@ -34,6 +34,13 @@ pub fn report(name: &str, fit: &Fit) -> String {
             "  of step_ms, {between} ms pass between steps, where only clients see them"
         );
     }
+    if fit.front_ms > 0.0 {
+        let front = significant(fit.front_ms);
+        let _ = writeln!(
+            text,
+            "  front_ms              {front:>12}  every request, on its way to the engine and back"
+        );
+    }
     let _ = writeln!(text, "  R² of the fitted rows {:>12.4}\n", fit.r2);
     let _ = writeln!(text, "  relative error, %        rows     p50     p90     max");
     for (kind, halves) in [("prefill", &fit.prefill), ("decode", &fit.decode)] {

@@ -1,6 +1,7 @@
 //! `kvroute live`: a workload against real endpoints.
 
 use super::live_runs::Runs;
+use super::live_sim::{Planned, SimArgs};
 use super::live_view::Ui;
 use super::machine::Stopwatch;
 use super::progress;
@@ -38,7 +39,9 @@ pub enum Format {
 #[derive(Args)]
 pub struct LiveArgs {
     #[command(flatten)]
-    scenario: ScenarioArgs,
+    pub(super) scenario: ScenarioArgs,
+    #[command(flatten)]
+    pub(super) sim: SimArgs,
 
     /// Endpoint, for example http://127.0.0.1:8000 (repeatable: requests are dealt out in turn)
     #[arg(
@@ -305,6 +308,7 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
 
     let control = Arc::new(Control::default());
     progress::stop_on_ctrl_c(&control)?;
+    let planned = Planned::make(args, (&scenario, &arms), (&options, &texts), &control)?;
     let runs = Runs {
         args,
         scenario: &scenario,
@@ -318,11 +322,16 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     };
     let outputs = runs.all()?;
     let dir = runs.dir()?.clone();
+    let events = !feeds.is_empty();
+    let compare_sim = planned
+        .map(|planned| planned.compare((&scenario, &arms), events, &outputs, &dir, &control))
+        .transpose()?;
     let summary = LiveSummary {
         schema_version: "1",
         scenario,
         live: plan::target(&options, &texts),
         runs: outputs.iter().map(|output| output.run.clone()).collect(),
+        compare_sim: compare_sim.flatten(),
     };
     report::write(&dir, &summary, &outputs)?;
     let timing = clock.timing(options.threads);

@@ -10,6 +10,8 @@ mod live;
 #[cfg(feature = "live")]
 mod live_runs;
 #[cfg(feature = "live")]
+mod live_sim;
+#[cfg(feature = "live")]
 mod live_view;
 mod load_args;
 mod machine;

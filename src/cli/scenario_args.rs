@@ -125,6 +125,13 @@ impl ScenarioArgs {
         Ok(draft)
     }
 
+    /// Whether an option names the latency: what a scenario says may be its default.
+    #[cfg(feature = "live")]
+    pub fn names_latency(&self) -> bool {
+        let set = |assignment: &String| assignment.trim_start().starts_with("cluster.latency");
+        self.latency.is_some() || self.set.iter().any(set)
+    }
+
     /// Options that stand for one key each.
     fn plain(&self) -> Result<Vec<(&'static str, Option<Value>)>> {
         let start = self.start.as_deref().map(|text| time("start", text)).transpose()?;

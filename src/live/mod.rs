@@ -6,11 +6,13 @@
 //! This module and its parts are the only ones of the library that may read the wall clock.
 
 pub mod arms;
+pub mod as_server;
 mod attempt;
 pub mod body;
 pub mod chat_template;
 pub mod client;
 pub mod clock;
+pub mod compare_sim;
 pub mod connect;
 pub mod conversation;
 pub mod dispatch;
@@ -22,12 +24,14 @@ pub mod kv_events;
 mod machine;
 pub mod options;
 pub mod plan;
+pub mod probe;
 pub mod progress;
 pub mod record;
 pub mod recorder;
 pub mod run;
 pub mod senses;
 pub mod server;
+pub mod server_tokens;
 pub mod summary;
 pub mod text;
 pub mod timeline;

@@ -11,6 +11,7 @@ use prometheus::{Line, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
+pub mod facts;
 mod known;
 mod prometheus;
 

@@ -1,5 +1,6 @@
 //! What `summary.json` says about one live run. Keys that a simulated run has too mean the same.
 
+use super::compare_sim::CompareSim;
 use super::server::ServerMetrics;
 use crate::metrics::summary::{Distribution, Rate, RequestCounts};
 use crate::scenario::Scenario;
@@ -17,6 +18,9 @@ pub struct LiveSummary {
     pub live: LiveTarget,
     /// One per arm or router mode, and run.
     pub runs: Vec<LiveRun>,
+    /// The same runs simulated; only where that was asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub compare_sim: Option<CompareSim>,
 }
 
 /// What was loaded.

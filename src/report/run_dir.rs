@@ -20,6 +20,11 @@ const RESULTS: &[&str] = &[
     "profile_export_aiperf.json",
     "profile_export_aiperf.csv",
     "vllm.json",
+    "compare-sim.csv",
+    "calibrated.toml",
+    "probe-prefill.csv",
+    "probe-decode.csv",
+    "probe-beside.csv",
 ];
 
 /// The folder a run writes to.

@@ -28,7 +28,7 @@ use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
 use crate::router::{Frontend, IndexSource, RouteRequest};
 use crate::units::Nanos;
-use crate::workload::Source;
+use crate::workload::{Source, late};
 use ceiling::Ceiling;
 use event::{ARRIVAL_RANK, Event};
 use latency::LatencyModel;
@@ -51,6 +51,7 @@ pub fn run(
     sink: &mut dyn Sink,
     control: &Control,
 ) -> Result<RunOutput> {
+    let source = late::by(source, setup.front());
     let mut simulation = Simulation::new(setup, source, sink, control);
     simulation.run()?;
     simulation.finish()

@@ -164,6 +164,11 @@ impl Setup {
             .collect()
     }
 
+    /// What passes between a client and the engine, of every request.
+    pub(super) fn front(&self) -> Nanos {
+        Nanos::from_ms_f64(self.preset.front_ms)
+    }
+
     pub(super) fn latency(&self) -> Box<dyn LatencyModel> {
         latency::build(&self.preset, &self.scenario.cluster, self.kv_blocks)
     }

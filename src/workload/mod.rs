@@ -12,6 +12,7 @@ use crate::units::Nanos;
 pub mod arrival;
 pub mod driver;
 pub mod generate;
+pub mod late;
 pub mod law;
 pub mod trace;
 

@@ -1,7 +1,7 @@
 //! Writes the folder of a live run, after all its runs have ended: rows put together in their order,
 //! then summary, workers, timeline, server metrics and plots.
 
-use super::{plots, rows};
+use super::{compare_sim, plots, rows};
 use crate::error::{Error, Result};
 use crate::live::recorder::LiveOutput;
 use crate::live::server::ServerSource;
@@ -37,6 +37,9 @@ pub fn write(dir: &RunDir, summary: &LiveSummary, outputs: &[LiveOutput]) -> Res
         table(dir, "server_metrics.csv", rows::SERVER_HEADER, outputs, |output, line, text| {
             sources(output).try_for_each(|source| rows::server(line, text, source))
         })?;
+    }
+    if let Some(found) = &summary.compare_sim {
+        dir.write("compare-sim.csv", compare_sim::csv(found).as_bytes())?;
     }
     if summary.scenario.output.plots {
         plot::write(dir, &plots::all(summary, outputs)?)?;

@@ -97,6 +97,7 @@ pub fn summary(runs: Vec<LiveRun>) -> LiveSummary {
         scenario: Draft::load("diverse").unwrap().finish().unwrap(),
         live: target(),
         runs,
+        compare_sim: None,
     }
 }
 

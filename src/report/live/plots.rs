@@ -2,6 +2,7 @@
 //! gauges over time.
 
 use crate::error::Result;
+use crate::live::compare_sim::CompareSim;
 use crate::live::recorder::LiveOutput;
 use crate::live::server::{GaugeSample, ServerSource};
 use crate::live::summary::LiveSummary;
@@ -13,7 +14,7 @@ use crate::report::plot::axis::{Frame, Scale};
 use crate::report::plot::canvas::{self, Canvas, Point};
 use crate::report::plot::over_time::{Clock, merged, within};
 use crate::report::plot::style::{Key, color, legend, marked_line, title};
-use crate::report::plot::ttft_cdf::{Cdf, curve, draw_cdf};
+use crate::report::plot::ttft_cdf::{self, Cdf, curve, draw_cdf, of_values};
 use crate::units::Nanos;
 use hdrhistogram::Histogram;
 
@@ -36,6 +37,30 @@ struct Panel {
     empty: &'static str,
 }
 
+/// TTFT of the runs that were simulated, measured and simulated: all runs of an arm together.
+fn simulated_ttft(about: &str, found: &CompareSim, outputs: &[LiveOutput]) -> Result<String> {
+    let mut arms: Vec<(&str, Histogram<u64>, Vec<f64>)> = Vec::new();
+    for run in &found.runs {
+        let Some(live) = outputs.get(run.place) else { continue };
+        match arms.iter_mut().find(|(label, ..)| *label == run.router) {
+            Some((_, measured, simulated)) => {
+                // Both histograms grow by themselves.
+                let _ = measured.add(&live.ttft);
+                simulated.extend(&run.ttft_ms);
+            }
+            None => arms.push((&run.router, live.ttft.clone(), run.ttft_ms.clone())),
+        }
+    }
+    let measured: Vec<Cdf<'_>> = arms.iter().map(|(label, ttft, _)| cdf(label, ttft)).collect();
+    let simulated: Vec<Cdf<'_>> = arms.iter().map(|(label, _, ms)| of_values(label, ms)).collect();
+    ttft_cdf::draw(
+        "Time to first token, measured and simulated",
+        about,
+        &measured,
+        ("simulated", &simulated),
+    )
+}
+
 /// Draws all plots. `outputs` are those of `summary.runs`, in their order.
 pub(super) fn all(summary: &LiveSummary, outputs: &[LiveOutput]) -> Result<Vec<Plot>> {
     let sent = outputs.first().map_or(0, |output| output.run.requests.arrived);
@@ -51,7 +76,7 @@ pub(super) fn all(summary: &LiveSummary, outputs: &[LiveOutput]) -> Result<Vec<P
         draw_panels((heading, &about), keys, &clock(outputs), panels)
     };
     let mut plots = vec![
-        plot("ttft_cdf", ttft_cdf(&about, outputs))?,
+        plot("ttft_cdf", ttft_curves(&about, outputs))?,
         plot(
             "throughput_over_time",
             panels("Throughput and requests in flight over time", &keys, &throughput(outputs)),
@@ -69,6 +94,9 @@ pub(super) fn all(summary: &LiveSummary, outputs: &[LiveOutput]) -> Result<Vec<P
         let svg = panels("What the servers say of themselves", &keys, &server(outputs));
         plots.push(plot("server_over_time", svg)?);
     }
+    if let Some(found) = summary.compare_sim.as_ref().filter(|found| !found.runs.is_empty()) {
+        plots.push(plot("compare_sim_ttft", simulated_ttft(&about, found, outputs))?);
+    }
     Ok(plots)
 }
 
@@ -77,7 +105,7 @@ fn clock(outputs: &[LiveOutput]) -> Clock {
     Clock::until(ends.max().unwrap_or(Nanos::ZERO))
 }
 
-fn ttft_cdf(about: &str, outputs: &[LiveOutput]) -> Result<String> {
+fn ttft_curves(about: &str, outputs: &[LiveOutput]) -> Result<String> {
     let scheduled: Vec<String> =
         outputs.iter().map(|output| format!("{}, from the schedule", output.run.label)).collect();
     let mut curves: Vec<Cdf<'_>> = Vec::new();

@@ -1,6 +1,7 @@
 //! The table of a live run on the terminal: metrics by arms, and below it what failed, what to
 //! distrust, and what to switch on to see more.
 
+use super::compare_sim;
 use crate::live::summary::{LiveRun, LiveSummary};
 use crate::metrics::summary::Distribution;
 use crate::report::format::{describe_load, number, plural};
@@ -78,6 +79,10 @@ pub fn render(summary: &LiveSummary) -> String {
     }
     for note in notes {
         let _ = writeln!(text, "{note}");
+    }
+    if let Some(found) = &summary.compare_sim {
+        text.push('\n');
+        text += &compare_sim::render(found);
     }
     text
 }

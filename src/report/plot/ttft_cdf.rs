@@ -2,7 +2,7 @@
 
 use super::axis::{Frame, Scale};
 use super::canvas::{self, Canvas, Point};
-use super::style::{Key, legend, marked_line, title};
+use super::style::{Key, color, legend, marked_line, title};
 use crate::error::Result;
 use crate::stats::quantile;
 
@@ -17,18 +17,36 @@ pub(in crate::report) struct Cdf<'a> {
 }
 
 pub(in crate::report) fn draw_cdf(subtitle: &str, curves: &[Cdf<'_>]) -> Result<String> {
+    draw("Time to first token", subtitle, curves, ("", &[]))
+}
+
+/// Curves, and beside each, in its colour, a dashed one; `dashed` says what those are.
+pub(in crate::report) fn draw(
+    heading: &str,
+    subtitle: &str,
+    curves: &[Cdf<'_>],
+    dashed: (&str, &[Cdf<'_>]),
+) -> Result<String> {
     let width = f64::from(SIZE.0);
     canvas::draw(SIZE, |canvas| {
-        let top = title(canvas, width, "Time to first token", subtitle)?;
-        let keys: Vec<Key<'_>> =
+        let top = title(canvas, width, heading, subtitle)?;
+        let mut keys: Vec<Key<'_>> =
             curves.iter().enumerate().map(|(index, cdf)| Key::Router(index, cdf.label)).collect();
+        if !dashed.1.is_empty() {
+            keys.push(Key::Dashed(dashed.0));
+        }
         let top = legend(canvas, width, top, &keys)?;
-        draw_curves(canvas, top, curves)
+        draw_curves(canvas, top, curves, dashed.1)
     })
 }
 
-fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Cdf<'_>]) -> Result<()> {
-    let values = || curves.iter().flat_map(|cdf| &cdf.points).map(|point| point.0);
+fn draw_curves(
+    canvas: &Canvas<'_>,
+    top: f64,
+    curves: &[Cdf<'_>],
+    dashed: &[Cdf<'_>],
+) -> Result<()> {
+    let values = || curves.iter().chain(dashed).flat_map(|cdf| &cdf.points).map(|point| point.0);
     let low = values().min_by(f64::total_cmp);
     let high = values().max_by(f64::total_cmp);
     let x = Scale::wide(low.unwrap_or(1.0), high.unwrap_or(1.0));
@@ -50,11 +68,15 @@ fn draw_curves(canvas: &Canvas<'_>, top: f64, curves: &[Cdf<'_>]) -> Result<()> 
             marked_line(canvas, &points, index)?;
         }
     }
+    for (index, cdf) in dashed.iter().enumerate().filter(|(_, cdf)| !cdf.points.is_empty()) {
+        let points: Vec<Point> = cdf.points.iter().map(|point| frame.at(*point)).collect();
+        canvas.dashed(&points, color(index), 1.5)?;
+    }
     Ok(())
 }
 
 /// A curve through values in any order, ms.
-pub(super) fn of_values<'a>(label: &'a str, ms: &[f64]) -> Cdf<'a> {
+pub(in crate::report) fn of_values<'a>(label: &'a str, ms: &[f64]) -> Cdf<'a> {
     let mut sorted = ms.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
     let points = if sorted.is_empty() { Vec::new() } else { curve(|q| quantile(&sorted, q)) };

@@ -26,8 +26,16 @@ pub struct Preset {
     /// KV cache of one token, bytes, all layers and all GPUs of a worker, each head once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kv_bytes_per_token: Option<u64>,
+    /// Milliseconds of a request's first token that pass outside the engine, in HTTP and tokenisation, and
+    /// hold up no other request; 0 where not known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub front_ms: f64,
     /// The model itself.
     pub model: ModelKind,
+}
+
+fn is_zero(ms: &f64) -> bool {
+    *ms == 0.0
 }
 
 /// A model's formula and coefficients.
@@ -119,6 +127,9 @@ fn read(path: &Path) -> Result<Preset> {
     }
     let preset = file.preset.remove(0);
     preset.model.check().map_err(wrong)?;
+    if !(preset.front_ms.is_finite() && preset.front_ms >= 0.0) {
+        return Err(wrong("front_ms must be a finite number, 0 or more".into()));
+    }
     Ok(preset)
 }
 

@@ -1,7 +1,9 @@
 //! `kvroute live` against servers of our own, on the loopback network only.
 
 mod clocks;
+mod compare_sim;
 mod connection;
+mod engine;
 mod faults;
 mod input;
 mod load;

@@ -2,7 +2,9 @@
 
 use super::server::Incoming;
 use serde_json::{Value, json};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
+use tokio::sync::mpsc::UnboundedReceiver;
 
 /// One thing after the other.
 #[derive(Clone, Debug, Default)]
@@ -20,7 +22,12 @@ pub enum Step {
     Reset,
     /// The connection is closed.
     Close,
+    /// What somebody else makes, as it comes.
+    Follow(Bytes),
 }
+
+/// Bytes that come bit by bit, until nobody sends any more; they can be taken once.
+pub type Bytes = Arc<Mutex<Option<UnboundedReceiver<Vec<u8>>>>>;
 
 impl Script {
     pub fn wait(mut self, ms: u64) -> Script {

@@ -313,6 +313,14 @@ impl Shared {
                 }
                 Step::Reset => wire.reset(),
                 Step::Close => false,
+                Step::Follow(bytes) => {
+                    let mut bytes = bytes.lock().unwrap().take().unwrap();
+                    let mut goes_on = true;
+                    while let Some(some) = bytes.recv().await {
+                        goes_on &= wire.write(&some).await.is_ok();
+                    }
+                    goes_on
+                }
             };
             if !goes_on {
                 if place + 1 < steps {
