@@ -245,7 +245,7 @@ impl LiveArgs {
             };
             return Ok(targets.iter().map(page).collect());
         }
-        self.metrics_url.iter().map(|url| Target::page(url, "/metrics")).collect()
+        self.metrics_url.iter().map(|url| Target::page("--metrics-url", url, "/metrics")).collect()
     }
 
     /// Which other tools' files to write.

@@ -119,7 +119,7 @@ impl LiveArgs {
     /// What is compared; one arm called `live` where nothing is.
     pub fn arms(&self, scenario: &Scenario) -> Result<Vec<Arm>> {
         let arms: Vec<Arm> = if !self.worker.is_empty() {
-            let targets = self.targets(&self.worker)?;
+            let targets = self.targets("--worker", &self.worker)?;
             let arm = |mode: &String| Arm {
                 label: mode.clone(),
                 targets: targets.clone(),
@@ -129,7 +129,7 @@ impl LiveArgs {
         } else if !self.arm.is_empty() {
             self.arm.iter().map(|arm| self.named_arm(arm)).collect::<Result<_>>()?
         } else {
-            let targets = self.targets(&self.url)?;
+            let targets = self.targets("--url", &self.url)?;
             let arm =
                 |label: &str| Arm { label: label.into(), targets: targets.clone(), router: None };
             match self.switch_command {
@@ -179,12 +179,12 @@ impl LiveArgs {
             },
         )?;
         let urls: Vec<String> = urls.split(',').map(String::from).collect();
-        Ok(Arm { label: label.into(), targets: self.targets(&urls)?, router: None })
+        Ok(Arm { label: label.into(), targets: self.targets("--arm", &urls)?, router: None })
     }
 
-    fn targets(&self, urls: &[String]) -> Result<Vec<Target>> {
-        let completions = self.endpoint_type.path();
-        urls.iter().map(|url| Target::parse(url, completions, self.endpoint.as_deref())).collect()
+    fn targets(&self, option: &'static str, urls: &[String]) -> Result<Vec<Target>> {
+        let (completions, path) = (self.endpoint_type.path(), self.endpoint.as_deref());
+        urls.iter().map(|url| Target::given_by(option, url, completions, path)).collect()
     }
 }
 

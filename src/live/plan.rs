@@ -128,9 +128,10 @@ pub fn first_model(options: &LiveOptions) -> Result<String> {
         let addresses = models.resolve().await?;
         let body = client.fetch(&models, &addresses).await;
         body.map_err(|fault| {
-            let (url, words, cure) = (&target.url, &fault.words, fault.cure());
+            let Target { option, url, .. } = target;
+            let (words, cure) = (&fault.words, fault.cure());
             Error::input(format!(
-                "--url {url}: cannot ask for its models (--model names one without asking): {words}; \
+                "{option} {url}: cannot ask for its models (--model names one without asking): {words}; \
                  {cure}"
             ))
         })
@@ -138,6 +139,7 @@ pub fn first_model(options: &LiveOptions) -> Result<String> {
     let models: Option<Models> = serde_json::from_slice(&body).ok();
     let first = models.and_then(|models| models.data.into_iter().next());
     first.map(|model| model.id).ok_or_else(|| {
-        Error::input(format!("--url {}: it lists no model; name one with --model", target.url))
+        let Target { option, url, .. } = target;
+        Error::input(format!("{option} {url}: it lists no model; name one with --model"))
     })
 }
