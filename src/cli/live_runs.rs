@@ -64,7 +64,7 @@ impl Runs<'_> {
         let options = LiveOptions {
             targets: arm.targets.clone(),
             caches_emptied: reset != Reset::None,
-            metrics: self.args.metrics(&arm.targets)?,
+            metrics: self.args.server.metrics(&arm.targets)?,
             ..self.options.clone()
         };
         self.switch(arm)?;
@@ -147,25 +147,7 @@ impl LiveArgs {
 
     /// Where the workers' KV events come from.
     pub fn feeds(&self) -> Result<Vec<Feed>> {
-        let (events, replays) = (&self.kv_events_endpoint, &self.kv_replay_endpoint);
-        let fits = |given: &[String]| given.is_empty() || given.len() == self.worker.len();
-        if !fits(events) || !fits(replays) || replays.len() > events.len() {
-            return Err(Error::input(format!(
-                "{} --kv-events-endpoint and {} --kv-replay-endpoint for {} --worker: give one for each \
-                 worker, in their order, or none",
-                events.len(),
-                replays.len(),
-                self.worker.len()
-            )));
-        }
-        let feed = |(place, endpoint): (usize, &String)| {
-            Ok(Feed {
-                worker: place as u32,
-                events: endpoint.parse()?,
-                replay: replays.get(place).map(|replay| replay.parse()).transpose()?,
-            })
-        };
-        events.iter().enumerate().map(feed).collect()
+        self.server.feeds(self.worker.len())
     }
 
     /// `name=URL[,URL...]`.
@@ -183,8 +165,7 @@ impl LiveArgs {
     }
 
     fn targets(&self, option: &'static str, urls: &[String]) -> Result<Vec<Target>> {
-        let (completions, path) = (self.endpoint_type.path(), self.endpoint.as_deref());
-        urls.iter().map(|url| Target::given_by(option, url, completions, path)).collect()
+        self.server.targets(option, urls)
     }
 }
 

@@ -14,6 +14,7 @@ pub mod clock;
 pub mod connect;
 pub mod conversation;
 pub mod dispatch;
+pub mod doctor;
 pub mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -142,7 +142,7 @@ impl CacheNews for EventNews {
 
 /// What makes a worker's events doubtful, in plain words with the cure. `replayed`: it has a replay
 /// socket; `emptied`: its cache was emptied when we began to listen.
-pub(super) fn doubts(seen: &Statistics, replayed: bool, emptied: bool) -> Vec<String> {
+fn doubts(seen: &Statistics, replayed: bool, emptied: bool) -> Vec<String> {
     let mut doubts = Vec::new();
     if seen.messages == 0 {
         doubts.push("none came; check the endpoint and that the server publishes them".into());
@@ -154,17 +154,18 @@ pub(super) fn doubts(seen: &Statistics, replayed: bool, emptied: bool) -> Vec<St
         let last = seen.last_malformed.unwrap_or("");
         doubts.push(format!("{} messages could not be read, the last: {last}", seen.malformed));
     }
+    let told = |(why, cure): (String, &str)| format!("{why}; {cure}");
     if seen.missed_before > 0 && !emptied {
-        doubts.push(missed_before(seen.missed_before, replayed));
+        doubts.push(told(missed_before(seen.missed_before, replayed)));
     }
     if seen.lost > 0 {
-        doubts.push(lost(seen, replayed));
+        doubts.push(told(lost(seen, replayed)));
     }
     doubts
 }
 
-/// Messages that were published before we listened, and could not be had.
-fn missed_before(messages: u64, replayed: bool) -> String {
+/// Messages that were published before we listened, and could not be had; and the cure.
+pub(super) fn missed_before(messages: u64, replayed: bool) -> (String, &'static str) {
     let (why, cure) = if replayed {
         (
             "and its replay no longer has them",
@@ -174,28 +175,24 @@ fn missed_before(messages: u64, replayed: bool) -> String {
     } else {
         ("and are not known", "give --kv-replay-endpoint, or empty the caches (--reset-kv-cache)")
     };
-    format!(
+    let why = format!(
         "{messages} messages were published before kvroute listened {why}, so its index lacks what was \
-         cached then; {cure}"
-    )
+         cached then"
+    );
+    (why, cure)
 }
 
-/// Messages that were lost on the way.
-fn lost(seen: &Statistics, replayed: bool) -> String {
-    let lost = seen.lost;
+/// Messages that were lost on the way; and the cure.
+pub(super) fn lost(seen: &Statistics, replayed: bool) -> (String, &'static str) {
+    let what = format!("{} messages were lost and its index was emptied", seen.lost);
     if !replayed {
-        return format!(
-            "{lost} messages were lost and its index was emptied; give --kv-replay-endpoint"
-        );
+        return (what, "give --kv-replay-endpoint");
     }
     let why = match seen.trouble.as_deref() {
         Some(trouble) => format!(" ({trouble})"),
         None => ", for its replay no longer had them".into(),
     };
-    format!(
-        "{lost} messages were lost and its index was emptied{why}; check --kv-replay-endpoint, or raise \
-         the publisher's buffer_steps"
-    )
+    (what + &why, "check --kv-replay-endpoint, or raise the publisher's buffer_steps")
 }
 
 #[cfg(test)]

@@ -11,8 +11,11 @@ use prometheus::{Line, Sample};
 use rustc_hash::{FxHashMap, FxHashSet};
 use serde::Serialize;
 
+mod config;
 mod known;
 mod prometheus;
+
+pub use config::{CacheConfig, cache_config};
 
 #[cfg(test)]
 mod tests;

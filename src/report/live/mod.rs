@@ -4,6 +4,7 @@ mod aiperf;
 mod aiperf_metrics;
 mod aiperf_record;
 mod civil;
+pub mod doctor;
 pub mod export;
 pub mod files;
 mod plots;

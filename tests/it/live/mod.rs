@@ -2,6 +2,8 @@
 
 mod clocks;
 mod connection;
+mod doctor;
+mod engine;
 mod faults;
 mod input;
 mod load;
