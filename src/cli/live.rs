@@ -1,16 +1,17 @@
 //! `kvroute live`: a workload against real endpoints.
 
+use super::live_doctor::{self, DoctorArgs};
 use super::live_runs::Runs;
 use super::live_sim::{Planned, SimArgs};
+use super::live_server::ServerArgs;
 use super::live_view::Ui;
 use super::machine::Stopwatch;
 use super::progress;
 use super::scenario_args::{ScenarioArgs, nanos, stem};
-use clap::{Args, ValueEnum};
+use clap::{Args, Subcommand, ValueEnum};
 use kvroute::compare;
 use kvroute::error::{Error, Result};
 use kvroute::live::arms::{self, Arm};
-use kvroute::live::body::{BodySpec, EndpointType, parse_extra};
 use kvroute::live::client::{Reuse, Target};
 use kvroute::live::connect;
 use kvroute::live::options::LiveOptions;
@@ -36,12 +37,28 @@ pub enum Format {
     Vllm,
 }
 
+#[derive(Subcommand)]
+enum LiveCommand {
+    /// Find out what is wrong with the set-up: usage details, prefix caching, tokenizer, KV events,
+    /// metrics, spread, clocks; each with its cure
+    ///
+    /// Takes the options of `kvroute live` that say where and how, sends some dozens of short requests and
+    /// prints a line for each check. Exit code 0 where nothing failed, 1 where something did. The servers
+    /// should be idle.
+    Doctor(Box<DoctorArgs>),
+}
+
 #[derive(Args)]
+#[command(args_conflicts_with_subcommands = true, subcommand_negates_reqs = true)]
 pub struct LiveArgs {
+    #[command(subcommand)]
+    command: Option<LiveCommand>,
     #[command(flatten)]
     pub(super) scenario: ScenarioArgs,
     #[command(flatten)]
     pub(super) sim: SimArgs,
+    #[command(flatten)]
+    pub(super) server: ServerArgs,
 
     /// Endpoint, for example http://127.0.0.1:8000 (repeatable: requests are dealt out in turn)
     #[arg(
@@ -59,18 +76,6 @@ pub struct LiveArgs {
     /// Endpoint of a worker (repeatable); kvroute itself routes, by each of --router-mode in turn
     #[arg(long, value_name = "URL", conflicts_with = "url", help_heading = "Comparison")]
     pub(super) worker: Vec<String>,
-    /// Where a worker publishes its KV events, one for each --worker: tcp://HOST:PORT, or
-    /// bind:tcp://HOST:PORT where the worker connects to us (vLLM with a host in its endpoint)
-    #[arg(long, value_name = "ENDPOINT", requires = "worker", help_heading = "Comparison")]
-    pub(super) kv_events_endpoint: Vec<String>,
-    /// Where a worker answers for lost KV events, one for each --worker
-    #[arg(
-        long,
-        value_name = "ENDPOINT",
-        requires = "kv_events_endpoint",
-        help_heading = "Comparison"
-    )]
-    pub(super) kv_replay_endpoint: Vec<String>,
     /// Shell command that switches the router behind the only --url to mode {mode}; each of --router-mode is
     /// an arm then
     #[arg(long, value_name = "COMMAND", conflicts_with_all = ["arm", "worker"], help_heading = "Comparison")]
@@ -82,40 +87,12 @@ pub struct LiveArgs {
     #[arg(long, value_name = "HOW", default_value = "none", help_heading = "Comparison")]
     pub(super) reset_kv_cache: String,
 
-    /// Model to ask for [default: the first one the server lists]
-    #[arg(long, value_name = "NAME", help_heading = "Endpoint")]
-    model: Option<String>,
-    /// Which interface
-    #[arg(long, value_name = "TYPE", default_value = "chat", help_heading = "Endpoint")]
-    pub(super) endpoint_type: EndpointType,
-    /// Path of the interface, where it is not the standard one
-    #[arg(long, value_name = "PATH", help_heading = "Endpoint")]
-    pub(super) endpoint: Option<String>,
     /// Ask for whole answers instead of streams; there is no TTFT then
     #[arg(long, help_heading = "Endpoint")]
     no_streaming: bool,
-    /// Sent as bearer token [default: $OPENAI_API_KEY]
-    #[arg(long, value_name = "KEY", help_heading = "Endpoint")]
-    api_key: Option<String>,
-    /// Header of every request (repeatable)
-    #[arg(long, value_name = "NAME: VALUE", help_heading = "Endpoint")]
-    header: Vec<String>,
     /// Header that carries the number of the session, for session-aware routers
     #[arg(long, value_name = "NAME", help_heading = "Endpoint")]
     session_header: Option<String>,
-    /// JSON object whose keys every request carries, for example '{"temperature": 0}'
-    #[arg(long, value_name = "JSON", visible_alias = "extra-inputs", help_heading = "Endpoint")]
-    extra_body: Option<String>,
-    /// Do not ask for outputs of exactly the workload's length (ignore_eos, min_tokens): for servers that
-    /// refuse unknown keys
-    #[arg(long, help_heading = "Endpoint")]
-    no_ignore_eos: bool,
-    /// More certificates to trust, PEM
-    #[arg(long, value_name = "FILE", help_heading = "Endpoint")]
-    cacert: Option<PathBuf>,
-    /// Trust any certificate
-    #[arg(long, help_heading = "Endpoint")]
-    insecure: bool,
     /// Which connection a request takes
     #[arg(
         long,
@@ -126,10 +103,6 @@ pub struct LiveArgs {
     )]
     connection: Reuse,
 
-    /// tokenizer.json of the model, or a folder with one [default: a small one built in; token counts
-    /// are then corrected by the server's own]
-    #[arg(long, value_name = "FILE", help_heading = "Live")]
-    tokenizer: Option<PathBuf>,
     /// A request fails when nothing arrives for so long
     #[arg(long, value_name = "TIME", default_value = "300s", help_heading = "Live")]
     request_timeout: String,
@@ -142,12 +115,6 @@ pub struct LiveArgs {
     /// Exit with code 1 where a greater share of the requests failed, 0 to 1
     #[arg(long, value_name = "SHARE", default_value_t = 0.1, help_heading = "Live")]
     max_error_rate: f64,
-    /// Where a server shows its metrics (repeatable) [default: /metrics of every endpoint]
-    #[arg(long, value_name = "URL", help_heading = "Live")]
-    metrics_url: Vec<String>,
-    /// Ask no server for its metrics
-    #[arg(long, conflicts_with = "metrics_url", help_heading = "Live")]
-    no_server_metrics: bool,
     /// Time between two looks at the servers' metrics
     #[arg(long, value_name = "TIME", default_value = "1s", help_heading = "Live")]
     metrics_interval: String,
@@ -201,31 +168,25 @@ impl LiveArgs {
             }
         }
         let mut options = LiveOptions {
-            metrics: self.metrics(&targets)?,
+            metrics: self.server.metrics(&targets)?,
             targets,
             scrape_every: self.scrape_every(scenario)?,
-            body: BodySpec {
-                model: self.model.clone().unwrap_or_default(),
-                endpoint: self.endpoint_type,
-                streaming: !self.no_streaming,
-                ignore_eos: !self.no_ignore_eos,
-                extra: self.extra_body.as_deref().map_or(Ok(Default::default()), parse_extra)?,
-            },
-            api_key: self.api_key(),
-            headers: self.header.iter().map(|line| header(line)).collect::<Result<_>>()?,
+            body: self.server.body(!self.no_streaming)?,
+            api_key: self.server.api_key(),
+            headers: self.server.headers()?,
             session_header: self.session_header.clone(),
             reuse: self.connection,
-            cacert: self.cacert.clone(),
-            insecure: self.insecure,
+            cacert: self.server.cacert.clone(),
+            insecure: self.server.insecure,
             request_timeout: time("request-timeout", &self.request_timeout)?,
             grace: time("grace-period", &self.grace_period)?,
             retries: self.retries,
             keep_gaps: self.format.contains(&Format::Aiperf),
             threads: self.threads.max(1),
             caches_emptied: false,
-            tokenizer: self.tokenizer.clone(),
+            tokenizer: self.server.tokenizer.clone(),
         };
-        if self.model.is_none() {
+        if self.server.model.is_none() {
             options.body.model = plan::first_model(&options)?;
         }
         Ok(options)
@@ -237,27 +198,6 @@ impl LiveArgs {
             Some(interval) => Ok(Duration::from_nanos(interval.0)),
             None => time("metrics-interval", &self.metrics_interval),
         }
-    }
-
-    /// An empty variable is none.
-    fn api_key(&self) -> Option<String> {
-        let variable = || std::env::var("OPENAI_API_KEY").ok();
-        self.api_key.clone().or_else(variable).filter(|key| !key.is_empty())
-    }
-
-    pub(super) fn metrics(&self, targets: &[Target]) -> Result<Vec<Target>> {
-        if self.no_server_metrics {
-            return Ok(Vec::new());
-        }
-        if self.metrics_url.is_empty() {
-            let page = |target: &Target| Target {
-                url: format!("{}/metrics", target.root()),
-                path: "/metrics".into(),
-                ..target.clone()
-            };
-            return Ok(targets.iter().map(page).collect());
-        }
-        self.metrics_url.iter().map(|url| Target::page(url, "/metrics")).collect()
     }
 
     /// Which other tools' files to write.
@@ -272,14 +212,6 @@ impl LiveArgs {
     }
 }
 
-/// `Name: value`.
-fn header(line: &str) -> Result<(String, String)> {
-    let (name, value) = line.split_once(':').ok_or_else(|| {
-        Error::input(format!("--header \"{line}\" has no colon; write \"Name: value\""))
-    })?;
-    Ok((name.trim().into(), value.trim().into()))
-}
-
 /// A time longer than 0, given to option `--name`.
 fn time(name: &str, text: &str) -> Result<Duration> {
     let time = nanos(name, text)?;
@@ -290,6 +222,9 @@ fn time(name: &str, text: &str) -> Result<Duration> {
 }
 
 pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
+    if let Some(LiveCommand::Doctor(args)) = &args.command {
+        return live_doctor::exec(args);
+    }
     let clock = Stopwatch::start();
     let compare::Prepared { scenario, requests, note } = args.scenario()?;
     let arms = args.arms(&scenario)?;

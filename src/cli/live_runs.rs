@@ -64,7 +64,7 @@ impl Runs<'_> {
         let options = LiveOptions {
             targets: arm.targets.clone(),
             caches_emptied: reset != Reset::None,
-            metrics: self.args.metrics(&arm.targets)?,
+            metrics: self.args.server.metrics(&arm.targets)?,
             ..self.options.clone()
         };
         self.switch(arm)?;
@@ -119,7 +119,7 @@ impl LiveArgs {
     /// What is compared; one arm called `live` where nothing is.
     pub fn arms(&self, scenario: &Scenario) -> Result<Vec<Arm>> {
         let arms: Vec<Arm> = if !self.worker.is_empty() {
-            let targets = self.targets(&self.worker)?;
+            let targets = self.targets("--worker", &self.worker)?;
             let arm = |mode: &String| Arm {
                 label: mode.clone(),
                 targets: targets.clone(),
@@ -129,7 +129,7 @@ impl LiveArgs {
         } else if !self.arm.is_empty() {
             self.arm.iter().map(|arm| self.named_arm(arm)).collect::<Result<_>>()?
         } else {
-            let targets = self.targets(&self.url)?;
+            let targets = self.targets("--url", &self.url)?;
             let arm =
                 |label: &str| Arm { label: label.into(), targets: targets.clone(), router: None };
             match self.switch_command {
@@ -147,25 +147,7 @@ impl LiveArgs {
 
     /// Where the workers' KV events come from.
     pub fn feeds(&self) -> Result<Vec<Feed>> {
-        let (events, replays) = (&self.kv_events_endpoint, &self.kv_replay_endpoint);
-        let fits = |given: &[String]| given.is_empty() || given.len() == self.worker.len();
-        if !fits(events) || !fits(replays) || replays.len() > events.len() {
-            return Err(Error::input(format!(
-                "{} --kv-events-endpoint and {} --kv-replay-endpoint for {} --worker: give one for each \
-                 worker, in their order, or none",
-                events.len(),
-                replays.len(),
-                self.worker.len()
-            )));
-        }
-        let feed = |(place, endpoint): (usize, &String)| {
-            Ok(Feed {
-                worker: place as u32,
-                events: endpoint.parse()?,
-                replay: replays.get(place).map(|replay| replay.parse()).transpose()?,
-            })
-        };
-        events.iter().enumerate().map(feed).collect()
+        self.server.feeds(self.worker.len())
     }
 
     /// `name=URL[,URL...]`.
@@ -179,12 +161,11 @@ impl LiveArgs {
             },
         )?;
         let urls: Vec<String> = urls.split(',').map(String::from).collect();
-        Ok(Arm { label: label.into(), targets: self.targets(&urls)?, router: None })
+        Ok(Arm { label: label.into(), targets: self.targets("--arm", &urls)?, router: None })
     }
 
-    fn targets(&self, urls: &[String]) -> Result<Vec<Target>> {
-        let completions = self.endpoint_type.path();
-        urls.iter().map(|url| Target::parse(url, completions, self.endpoint.as_deref())).collect()
+    fn targets(&self, option: &'static str, urls: &[String]) -> Result<Vec<Target>> {
+        self.server.targets(option, urls)
     }
 }
 

@@ -8,9 +8,12 @@ mod init;
 #[cfg(feature = "live")]
 mod live;
 #[cfg(feature = "live")]
+mod live_doctor;
+#[cfg(feature = "live")]
 mod live_runs;
 #[cfg(feature = "live")]
 mod live_sim;
+mod live_server;
 #[cfg(feature = "live")]
 mod live_view;
 mod load_args;

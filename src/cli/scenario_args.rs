@@ -38,7 +38,7 @@ pub struct ScenarioArgs {
     workers: Option<u32>,
     /// Tokens per KV block [default: 16]
     #[arg(long, value_name = "N", help_heading = "Cluster")]
-    block_tokens: Option<u32>,
+    pub(super) block_tokens: Option<u32>,
     /// KV blocks per worker [default: what the preset's GPU holds]
     #[arg(long, value_name = "N", visible_alias = "num-gpu-blocks", help_heading = "Cluster")]
     kv_blocks: Option<u32>,

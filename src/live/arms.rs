@@ -62,7 +62,7 @@ impl Reset {
             "vllm" => Ok(Reset::Path("/reset_prefix_cache".into())),
             "sglang" => Ok(Reset::Path("/flush_cache".into())),
             url if url.contains("://") => {
-                Target::page(url, "/").map(|_| Reset::Url(url.to_string()))
+                Target::page("--reset-kv-cache", url, "/").map(|_| Reset::Url(url.to_string()))
             }
             other => Err(Error::input(format!(
                 "--reset-kv-cache {other}: choose vllm, sglang, none, or give the URL to POST to"
@@ -73,7 +73,7 @@ impl Reset {
     fn targets(&self, endpoints: &[Target]) -> Result<Vec<Target>> {
         match self {
             Reset::None => Ok(Vec::new()),
-            Reset::Url(url) => Ok(vec![Target::page(url, "/")?]),
+            Reset::Url(url) => Ok(vec![Target::page("--reset-kv-cache", url, "/")?]),
             Reset::Path(path) => {
                 let page = |target: &Target| Target { path: path.clone(), ..target.clone() };
                 Ok(endpoints.iter().map(page).collect())
@@ -209,7 +209,7 @@ pub fn choosing<'a>(
     let path = options.tokenizer.as_deref();
     let blocks = TokenBlocks::new(texts, path, options.body.endpoint, block_tokens)?;
     let (deliveries, received) = unbounded_channel();
-    let news = EventNews::new(received, arm.targets.len(), block_tokens);
+    let news = EventNews::new(received, feeds, block_tokens);
     let routed = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
     let events = Some(Listening { feeds: feeds.to_vec(), deliveries });
     Ok(Choosing { dispatch: polling(routed)?, events })

@@ -17,7 +17,7 @@ const SHARE_OF_TTFT: f64 = 0.1;
 const NOISE_MS: f64 = 1.0;
 /// A timer later than this means that all events of that moment were late, ms; the kernel's own
 /// time slices are shorter.
-const LOOP_DELAY_MS: f64 = 5.0;
+pub(super) const LOOP_DELAY_MS: f64 = 5.0;
 /// Above this share of chunks read together, the pooled gaps are those of the slower ones only.
 const COALESCED: f64 = 0.2;
 /// A chat template adds some tens of tokens; more than this share of the prompt is worth a look.

@@ -29,3 +29,9 @@ pub fn raise_file_limit() -> u64 {
     }
     soft
 }
+
+/// Processes that run or want to, averaged over the last minute; `None` where the system does not tell.
+pub fn load_average() -> Option<f64> {
+    let text = std::fs::read_to_string("/proc/loadavg").ok()?;
+    text.split_whitespace().next()?.parse().ok()
+}

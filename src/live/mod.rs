@@ -16,6 +16,7 @@ pub mod compare_sim;
 pub mod connect;
 pub mod conversation;
 pub mod dispatch;
+pub mod doctor;
 pub mod expected;
 #[cfg(test)]
 pub(crate) mod fixture;

@@ -1,11 +1,13 @@
 //! From a scenario and options to a run.
 
 use super::arms::Choosing;
+use super::client::answer::Fault;
 use super::client::{Client, Target};
 use super::clock::Clock;
 use super::connect;
 use super::conversation::has_system_prompt;
 use super::options::LiveOptions;
+use super::record::Failure;
 use super::recorder::LiveRecorder;
 use super::run;
 use super::summary::LiveTarget;
@@ -122,22 +124,35 @@ struct Model {
 /// Where it does not answer, or lists none.
 pub fn first_model(options: &LiveOptions) -> Result<String> {
     let target = &options.targets[0];
-    let models = Target { path: format!("{}/models", target.base), ..target.clone() };
-    let body = run::runtime(1)?.block_on(async {
+    let Target { option, url, .. } = target;
+    let models = run::runtime(1)?.block_on(async {
         let client: Client = connect::client(options, &Clock::start()).await?;
-        let addresses = models.resolve().await?;
-        let body = client.fetch(&models, &addresses).await;
-        body.map_err(|fault| {
-            let (url, words, cure) = (&target.url, &fault.words, fault.cure());
+        list_models(&client, target).await.map_err(|fault| {
+            let (words, cure) = (&fault.words, fault.cure());
             Error::input(format!(
-                "--url {url}: cannot ask for its models (--model names one without asking): {words}; \
+                "{option} {url}: cannot ask for its models (--model names one without asking): {words}; \
                  {cure}"
             ))
         })
     })?;
-    let models: Option<Models> = serde_json::from_slice(&body).ok();
-    let first = models.and_then(|models| models.data.into_iter().next());
-    first.map(|model| model.id).ok_or_else(|| {
-        Error::input(format!("--url {}: it lists no model; name one with --model", target.url))
+    models.into_iter().next().ok_or_else(|| {
+        Error::input(format!("{option} {url}: it lists no model; name one with --model"))
     })
+}
+
+/// The models that `target` lists; none where its answer is no list.
+///
+/// # Errors
+/// Why it does not answer.
+pub(super) async fn list_models(
+    client: &Client,
+    target: &Target,
+) -> std::result::Result<Vec<String>, Fault> {
+    let models = Target { path: format!("{}/models", target.base), ..target.clone() };
+    let addresses = models.resolve().await;
+    let addresses = addresses.map_err(|why| Fault::new(Failure::Connect, why.to_string()))?;
+    let body = client.fetch(&models, &addresses).await?;
+    let models: Option<Models> = serde_json::from_slice(&body).ok();
+    let models = models.map_or(Vec::new(), |models| models.data);
+    Ok(models.into_iter().map(|model| model.id).collect())
 }

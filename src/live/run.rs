@@ -96,7 +96,7 @@ impl Ready<'_> {
 }
 
 /// Tasks that never end by themselves (a connection half open) do not hold up the program.
-fn stop(runtime: Runtime) {
+pub(super) fn stop(runtime: Runtime) {
     runtime.shutdown_timeout(Duration::from_millis(100));
 }
 

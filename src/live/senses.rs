@@ -10,7 +10,8 @@ use super::chat_template::{ChatTemplate, GrowingPrompt};
 use super::conversation::Prompt;
 use super::dispatch::{CacheNews, PromptBlocks};
 use super::kv_events::Delivery;
-use super::kv_events::tracker::{Tracker, prompt_runs};
+use super::kv_events::subscriber::Feed;
+use super::kv_events::tracker::{Statistics, Tracker, prompt_runs};
 use super::text::Texts;
 use crate::error::{Error, Result};
 use crate::prompt::{BlockRun, CacheEvent};
@@ -78,17 +79,22 @@ impl PromptBlocks for TokenBlocks<'_> {
 pub struct EventNews {
     deliveries: UnboundedReceiver<Delivery>,
     trackers: Vec<Tracker>,
+    /// Which of them have a replay socket.
+    replayed: Vec<bool>,
+    /// What was published before we listened does not matter: the caches were emptied since.
+    emptied: bool,
 }
 
 impl EventNews {
-    /// From `workers` workers with blocks of `block_tokens`.
+    /// From the workers of `feeds`, in their order, with blocks of `block_tokens`.
     pub fn new(
         deliveries: UnboundedReceiver<Delivery>,
-        workers: usize,
+        feeds: &[Feed],
         block_tokens: u32,
     ) -> EventNews {
-        let trackers = (0..workers).map(|_| Tracker::new(block_tokens)).collect();
-        EventNews { deliveries, trackers }
+        let trackers = feeds.iter().map(|_| Tracker::new(block_tokens)).collect();
+        let replayed = feeds.iter().map(|feed| feed.replay.is_some()).collect();
+        EventNews { deliveries, trackers, replayed, emptied: false }
     }
 }
 
@@ -106,6 +112,7 @@ impl CacheNews for EventNews {
     }
 
     fn emptied(&mut self) -> Vec<(u32, Vec<CacheEvent>)> {
+        self.emptied = true;
         let emptied = |(worker, tracker): (u32, &mut Tracker)| {
             let mut events = Vec::new();
             tracker.emptied(&mut events);
@@ -125,30 +132,101 @@ impl CacheNews for EventNews {
     }
 
     fn doubts(&self) -> Vec<String> {
-        (1..).zip(&self.trackers).flat_map(|(number, tracker)| doubts(number, tracker)).collect()
+        let workers = (1..).zip(self.trackers.iter().zip(&self.replayed));
+        let doubts = |(number, (tracker, replayed)): (usize, (&Tracker, &bool))| {
+            let doubts = doubts(tracker.statistics(), *replayed, self.emptied);
+            doubts.into_iter().map(move |text| format!("KV events of worker {number}: {text}"))
+        };
+        workers.flat_map(doubts).collect()
     }
 }
 
-/// What makes a worker's events doubtful, in plain words with the cure.
-fn doubts(number: usize, tracker: &Tracker) -> Vec<String> {
-    let seen = tracker.statistics();
+/// What makes a worker's events doubtful, in plain words with the cure. `replayed`: it has a replay
+/// socket; `emptied`: its cache was emptied when we began to listen.
+fn doubts(seen: &Statistics, replayed: bool, emptied: bool) -> Vec<String> {
     let mut doubts = Vec::new();
-    let mut doubt = |text: String| doubts.push(format!("KV events of worker {number}: {text}"));
     if seen.messages == 0 {
-        doubt("none came; check the endpoint and that the server publishes them".into());
+        doubts.push("none came; check the endpoint and that the server publishes them".into());
     }
     if let Some(size) = seen.other_size {
-        doubt(format!("its blocks have {size} tokens: say so with --block-tokens {size}"));
+        doubts.push(format!("its blocks have {size} tokens: say so with --block-tokens {size}"));
     }
     if seen.malformed > 0 {
         let last = seen.last_malformed.unwrap_or("");
-        doubt(format!("{} messages could not be read, the last: {last}", seen.malformed));
+        doubts.push(format!("{} messages could not be read, the last: {last}", seen.malformed));
+    }
+    let told = |(why, cure): (String, &str)| format!("{why}; {cure}");
+    if seen.missed_before > 0 && !emptied {
+        doubts.push(told(missed_before(seen.missed_before, replayed)));
     }
     if seen.lost > 0 {
-        doubt(format!(
-            "{} messages were lost and its index was emptied; give --kv-replay-endpoint",
-            seen.lost
-        ));
+        doubts.push(told(lost(seen, replayed)));
     }
     doubts
+}
+
+/// Messages that were published before we listened, and could not be had; and the cure.
+pub(super) fn missed_before(messages: u64, replayed: bool) -> (String, &'static str) {
+    let (why, cure) = if replayed {
+        (
+            "and its replay no longer has them",
+            "start kvroute before it has published so much, empty the caches (--reset-kv-cache), or \
+             raise the publisher's buffer_steps",
+        )
+    } else {
+        ("and are not known", "give --kv-replay-endpoint, or empty the caches (--reset-kv-cache)")
+    };
+    let why = format!(
+        "{messages} messages were published before kvroute listened {why}, so its index lacks what was \
+         cached then"
+    );
+    (why, cure)
+}
+
+/// Messages that were lost on the way; and the cure.
+pub(super) fn lost(seen: &Statistics, replayed: bool) -> (String, &'static str) {
+    let what = format!("{} messages were lost and its index was emptied", seen.lost);
+    if !replayed {
+        return (what, "give --kv-replay-endpoint");
+    }
+    let why = match seen.trouble.as_deref() {
+        Some(trouble) => format!(" ({trouble})"),
+        None => ", for its replay no longer had them".into(),
+    };
+    (what + &why, "check --kv-replay-endpoint, or raise the publisher's buffer_steps")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn said(seen: &Statistics, replayed: bool, emptied: bool) -> String {
+        doubts(&Statistics { messages: 9, ..seen.clone() }, replayed, emptied).join("\n")
+    }
+
+    #[test]
+    fn lost_messages_are_blamed_on_the_replay_that_was_not_given_or_was_too_short() {
+        let lost = Statistics { lost: 7, ..Statistics::default() };
+        let text = said(&lost, false, false);
+        assert!(
+            text.contains("7 messages were lost") && text.contains("give --kv-replay-endpoint")
+        );
+        let text = said(&lost, true, false);
+        assert!(text.contains("no longer had them") && text.contains("buffer_steps"), "{text}");
+        assert!(!text.contains("give --kv-replay-endpoint"), "{text}");
+        let trouble = Some("no replay from tcp://h:1: refused".into());
+        let text = said(&Statistics { trouble, ..lost }, true, false);
+        assert!(text.contains("(no replay from tcp://h:1: refused)"), "{text}");
+    }
+
+    #[test]
+    fn messages_from_before_are_missed_unless_the_caches_were_emptied_since() {
+        let missed = Statistics { missed_before: 5, ..Statistics::default() };
+        assert!(said(&missed, false, false).contains("give --kv-replay-endpoint, or empty"));
+        let text = said(&missed, true, false);
+        assert!(text.contains("its replay no longer has them"), "{text}");
+        assert!(text.contains("--reset-kv-cache") && text.contains("buffer_steps"), "{text}");
+        assert_eq!(said(&missed, true, true), "");
+        assert_eq!(said(&Statistics::default(), false, false), "");
+    }
 }

@@ -15,6 +15,7 @@ pub mod facts;
 mod known;
 mod prometheus;
 
+
 #[cfg(test)]
 mod tests;
 

@@ -137,8 +137,9 @@ impl Client {
     ) -> error::Result<Client> {
         let mut places = Vec::new();
         for target in targets {
-            let host = HeaderValue::from_str(&target.authority)
-                .map_err(|_| Error::input(format!("--url {}: no host name", target.url)))?;
+            let host = HeaderValue::from_str(&target.authority).map_err(|_| {
+                Error::input(format!("{} {}: no host name", target.option, target.url))
+            })?;
             places.push(Place {
                 addresses: target.resolve().await?,
                 target,
@@ -171,8 +172,9 @@ impl Client {
         for number in 0..if pooled { count } else { self.targets.len() } {
             let place = &self.targets[number % self.targets.len()];
             let connection = self.open(place).await.map_err(|fault| {
-                let (url, cure) = (&place.target.url, fault.cure());
-                Error::input(format!("--url {url}: cannot connect: {}; {cure}", fault.words))
+                let Target { option, url, .. } = &place.target;
+                let (words, cure) = (&fault.words, fault.cure());
+                Error::input(format!("{option} {url}: cannot connect: {words}; {cure}"))
             })?;
             lock(&place.free).push(connection);
         }

@@ -28,6 +28,8 @@ const DEFAULT_BASE: &str = "/v1";
 pub struct Target {
     /// As the user wrote it.
     pub url: String,
+    /// The option that named it.
+    pub option: &'static str,
     /// `host` or `host:port`, as the `Host` header has it.
     pub authority: String,
     /// Host alone.
@@ -52,8 +54,12 @@ impl Target {
         Target::given_by("--url", url, completions, path)
     }
 
-    fn given_by(
-        option: &str,
+    /// As [`Target::parse`], for an endpoint that another option than `--url` named.
+    ///
+    /// # Errors
+    /// Where it is no HTTP URL.
+    pub fn given_by(
+        option: &'static str,
         url: &str,
         completions: &str,
         path: Option<&str>,
@@ -86,6 +92,7 @@ impl Target {
         let path = path.map_or_else(standard, |path| format!("/{}", path.trim_start_matches('/')));
         Ok(Target {
             url: url.into(),
+            option,
             authority: authority.as_str().into(),
             host: authority.host().trim_matches(['[', ']']).into(),
             port,
@@ -95,12 +102,12 @@ impl Target {
         })
     }
 
-    /// Reads the URL of a page of metrics; without a path it is `standard`.
+    /// Reads the URL of a page that `option` named; without a path it is `standard`.
     ///
     /// # Errors
     /// Where it is no HTTP URL.
-    pub fn page(url: &str, standard: &str) -> error::Result<Target> {
-        let mut page = Target::given_by("--metrics-url", url, "", None)?;
+    pub fn page(option: &'static str, url: &str, standard: &str) -> error::Result<Target> {
+        let mut page = Target::given_by(option, url, "", None)?;
         page.path = if page.base == DEFAULT_BASE { standard.into() } else { page.base.clone() };
         Ok(page)
     }
@@ -115,14 +122,13 @@ impl Target {
     /// # Errors
     /// Where the name is not known.
     pub async fn resolve(&self) -> error::Result<Vec<SocketAddr>> {
-        let found = tokio::net::lookup_host((self.host.as_str(), self.port)).await;
+        let Target { option, url, host, .. } = self;
+        let found = tokio::net::lookup_host((host.as_str(), self.port)).await;
         let found: Vec<SocketAddr> = found
-            .map_err(|why| {
-                Error::input(format!("--url {}: cannot find {}: {why}", self.url, self.host))
-            })?
+            .map_err(|why| Error::input(format!("{option} {url}: cannot find {host}: {why}")))?
             .collect();
         if found.is_empty() {
-            return Err(Error::input(format!("--url {}: {} has no address", self.url, self.host)));
+            return Err(Error::input(format!("{option} {url}: {host} has no address")));
         }
         Ok(found)
     }

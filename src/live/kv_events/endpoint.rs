@@ -56,8 +56,8 @@ impl FromStr for Endpoint {
 }
 
 impl Endpoint {
-    /// For sockets.
-    pub(super) fn address(&self) -> String {
+    /// For sockets: `tcp://host:port`.
+    pub(crate) fn address(&self) -> String {
         let host = if self.host == "*" { "0.0.0.0" } else { &self.host };
         format!("tcp://{host}:{}", self.port)
     }

@@ -40,6 +40,22 @@ pub struct Feed {
     pub replay: Option<Endpoint>,
 }
 
+impl Feed {
+    /// Whether it can be listened to at all.
+    ///
+    /// # Errors
+    /// Where a replay socket is to be bound.
+    pub fn check(&self) -> Result<()> {
+        match self.replay.as_ref().filter(|replay| replay.bind) {
+            None => Ok(()),
+            Some(replay) => Err(Error::input(format!(
+                "workers always bind their replay sockets, so {replay} cannot be one; write \
+                 tcp://HOST:PORT"
+            ))),
+        }
+    }
+}
+
 /// The tasks that receive; they end when it is dropped.
 pub struct Subscriber {
     _tasks: JoinSet<()>,
@@ -59,12 +75,7 @@ impl Subscriber {
     ) -> Result<Subscriber> {
         let mut tasks = JoinSet::new();
         for feed in feeds {
-            if let Some(replay) = feed.replay.as_ref().filter(|replay| replay.bind) {
-                return Err(Error::input(format!(
-                    "workers always bind their replay sockets, so {replay} cannot be one; write \
-                     tcp://HOST:PORT"
-                )));
-            }
+            feed.check()?;
             let worker = Worker {
                 feed: feed.clone(),
                 topic: topic.to_string(),

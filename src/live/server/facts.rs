@@ -14,6 +14,8 @@ pub struct WorkerFacts {
     pub max_batched_tokens: Option<u32>,
     /// Running requests at most.
     pub max_seqs: Option<u32>,
+    /// Prefixes are cached at all.
+    pub prefix_caching: Option<bool>,
 }
 
 impl WorkerFacts {
@@ -38,6 +40,13 @@ impl WorkerFacts {
                 // The first block of the pool stands for no block and holds nothing.
                 let usable = number("num_gpu_blocks").and_then(|blocks| blocks.checked_sub(1));
                 first(&mut self.kv_blocks, usable);
+                let caching = label(sample.series, "enable_prefix_caching");
+                let caching = caching.map(|caching| caching.eq_ignore_ascii_case("true"));
+                self.prefix_caching = self.prefix_caching.or(caching);
+            }
+            "sglang:cache_config_info" => {
+                let size = label(sample.series, "page_size").and_then(|size| size.parse().ok());
+                first(&mut self.block_tokens, size);
             }
             "dynamo_frontend_model_kv_cache_block_size" => {
                 first(&mut self.block_tokens, whole(sample.value));
@@ -60,6 +69,7 @@ impl WorkerFacts {
             kv_blocks: self.kv_blocks.or(other.kv_blocks),
             max_batched_tokens: self.max_batched_tokens.or(other.max_batched_tokens),
             max_seqs: self.max_seqs.or(other.max_seqs),
+            prefix_caching: self.prefix_caching.or(other.prefix_caching),
         }
     }
 }
@@ -73,7 +83,7 @@ fn label<'a>(series: &'a str, name: &str) -> Option<&'a str> {
     let pattern = format!("{name}=\"");
     let (at, _) = series
         .match_indices(&pattern)
-        .find(|(at, _)| matches!(series.as_bytes().get(at.wrapping_sub(1)), Some(b'{' | b',')))?;
+        .find(|(at, _)| matches!(series.as_bytes().get(at.wrapping_sub(1)), Some(b'{' | b',' | b' ')))?;
     series[at + pattern.len()..].split('"').next()
 }
 
@@ -94,6 +104,18 @@ mod tests {
     }
 
     #[test]
+    fn whether_prefixes_are_cached_and_the_size_of_sglangs_pages() {
+        let caching = |told| {
+            let page = format!("vllm:cache_config_info{{enable_prefix_caching=\"{told}\"}} 1.0\n");
+            WorkerFacts::of(&page).prefix_caching
+        };
+        assert_eq!((caching("True"), caching("False")), (Some(true), Some(false)));
+        let sglang = "sglang:cache_config_info{num_pages=\"9\",page_size=\"1\"} 1\n";
+        let expected = WorkerFacts { block_tokens: Some(1), ..WorkerFacts::default() };
+        assert_eq!(WorkerFacts::of(sglang), expected);
+    }
+
+    #[test]
     fn dynamo_tells_all_of_them_in_gauges() {
         let page = concat!(
             "dynamo_frontend_model_kv_cache_block_size{model=\"tiny\"} 16\n",
@@ -106,6 +128,7 @@ mod tests {
             kv_blocks: Some(4096),
             max_batched_tokens: Some(8192),
             max_seqs: Some(256),
+            prefix_caching: None,
         };
         assert_eq!(WorkerFacts::of(page), expected);
         assert_eq!(WorkerFacts::of("").or(expected), expected);

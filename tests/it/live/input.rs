@@ -35,6 +35,21 @@ fn urls_that_are_none_are_refused() {
 }
 
 #[test]
+fn an_unknown_host_is_blamed_on_the_option_that_named_it() {
+    let server = Server::start(answer);
+    let metrics = "--metrics-url=http://no-such-host.invalid";
+    refused(
+        &["--model=m", "--url", &server.url(), metrics],
+        &["--metrics-url http://no-such-host.invalid: cannot find no-such-host.invalid"],
+    );
+    refused(
+        &["--model=m", "--worker=http://no-such-host.invalid"],
+        &["--worker http://no-such-host.invalid: cannot find no-such-host.invalid"],
+    );
+    assert_eq!(server.count(), 0);
+}
+
+#[test]
 fn a_server_that_is_not_there_is_said_at_once() {
     // Nobody can listen here as long as we hold it without listening on this address.
     let taken = TcpListener::bind("127.0.0.11:0").unwrap();

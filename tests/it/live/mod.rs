@@ -3,6 +3,7 @@
 mod clocks;
 mod compare_sim;
 mod connection;
+mod doctor;
 mod engine;
 mod faults;
 mod input;
@@ -13,6 +14,7 @@ mod polled;
 mod refusals;
 mod script;
 mod server;
+mod stand_in;
 mod stop;
 mod tls;
 mod wire;
