@@ -2,8 +2,8 @@
 
 use super::live_doctor::{self, DoctorArgs};
 use super::live_runs::Runs;
-use super::live_sim::{Planned, SimArgs};
 use super::live_server::ServerArgs;
+use super::live_sim::{Planned, SimArgs};
 use super::live_view::Ui;
 use super::machine::Stopwatch;
 use super::progress;

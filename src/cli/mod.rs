@@ -12,8 +12,9 @@ mod live_doctor;
 #[cfg(feature = "live")]
 mod live_runs;
 #[cfg(feature = "live")]
-mod live_sim;
 mod live_server;
+#[cfg(feature = "live")]
+mod live_sim;
 #[cfg(feature = "live")]
 mod live_view;
 mod load_args;

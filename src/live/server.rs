@@ -15,7 +15,6 @@ pub mod facts;
 mod known;
 mod prometheus;
 
-
 #[cfg(test)]
 mod tests;
 

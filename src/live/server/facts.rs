@@ -81,9 +81,9 @@ fn first(known: &mut Option<u32>, told: Option<u32>) {
 /// The value of a label; none of those that are read holds escapes.
 fn label<'a>(series: &'a str, name: &str) -> Option<&'a str> {
     let pattern = format!("{name}=\"");
-    let (at, _) = series
-        .match_indices(&pattern)
-        .find(|(at, _)| matches!(series.as_bytes().get(at.wrapping_sub(1)), Some(b'{' | b',' | b' ')))?;
+    let (at, _) = series.match_indices(&pattern).find(|(at, _)| {
+        matches!(series.as_bytes().get(at.wrapping_sub(1)), Some(b'{' | b',' | b' '))
+    })?;
     series[at + pattern.len()..].split('"').next()
 }
 
