@@ -14,14 +14,16 @@ use zeromq::{PubSocket, RouterSocket, SocketSend};
 /// What a publisher keeps for replay.
 type Buffer = Arc<Mutex<Vec<(u64, Vec<u8>)>>>;
 
-/// Answers requests for messages as vLLM does.
-async fn replay(mut socket: RouterSocket, buffer: Buffer) {
+/// Answers requests for messages as vLLM does, but drops what comes after `most` frames.
+async fn replay(mut socket: RouterSocket, buffer: Buffer, most: usize) {
     while let Ok(request) = socket.recv().await {
         let [client, _, from] = &request.into_vec()[..] else { continue };
         let from = u64::from_be_bytes(from[..].try_into().unwrap());
         let kept = buffer.lock().unwrap().clone();
         let end = (u64::MAX, Vec::new());
-        for (number, payload) in kept.into_iter().filter(|one| one.0 >= from).chain([end]) {
+        for (number, payload) in
+            kept.into_iter().filter(|one| one.0 >= from).chain([end]).take(most)
+        {
             let frames = [
                 client.clone(),
                 Bytes::new(),
@@ -58,11 +60,16 @@ impl Publisher {
         Publisher { socket, next: 0, buffer: Buffer::default(), replay: None }
     }
 
-    async fn with_replay(mut self, port: u16) -> Publisher {
+    async fn with_replay(self, port: u16) -> Publisher {
+        self.with_replay_of(port, usize::MAX).await
+    }
+
+    /// One whose replay sends no more than `most` messages at once.
+    async fn with_replay_of(mut self, port: u16, most: usize) -> Publisher {
         let mut socket = RouterSocket::new();
         let endpoint = socket.bind(&format!("tcp://127.0.0.1:{port}")).await.unwrap();
         let zeromq::Endpoint::Tcp(_, port) = endpoint else { panic!("{endpoint}") };
-        self.replay = Some((port, tokio::spawn(replay(socket, Arc::clone(&self.buffer)))));
+        self.replay = Some((port, tokio::spawn(replay(socket, Arc::clone(&self.buffer), most))));
         self
     }
 
@@ -239,6 +246,21 @@ async fn what_was_dropped_or_came_before_us_is_replayed() {
     let statistics = listener.statistics(0);
     assert_eq!((statistics.messages, statistics.replayed, statistics.gaps), (5, 4, 1));
     assert_eq!((statistics.lost, statistics.missed_before, statistics.unknown_parents), (0, 0, 0));
+}
+
+#[tokio::test]
+async fn a_replay_that_is_cut_short_is_asked_to_go_on() {
+    let (publisher, port) = Publisher::binding(0).await;
+    let mut publisher = publisher.with_replay_of(0, 3).await;
+    let replay = publisher.replay.as_ref().map(|(port, _)| *port);
+    for block in 1..8 {
+        publisher.dropped(&chain(block..block + 1, 0.0));
+    }
+    let mut listener = Listener::start(&[(at(port), replay)]).await;
+    listener.until_message(0, 6).await;
+    let statistics = listener.statistics(0);
+    assert_eq!((statistics.replayed, statistics.missed_before, statistics.lost), (7, 0, 0));
+    assert_eq!(listener.overlap(0, 9), 7);
 }
 
 #[tokio::test]
