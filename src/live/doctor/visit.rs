@@ -127,6 +127,8 @@ impl<'a> Visitor<'a, '_> {
         visit.models = Some(models);
         let spec = BodySpec { model: visit.model.clone(), ..self.body.clone() };
         let prober = Prober::new(self.client, self.clock, self.texts, spec, number)?;
+        // What is told of an earlier visit's prompts has come by now.
+        tokio::time::sleep(PAUSE / 3).await;
         visit.mark = self.ears.mark();
         let prober = self.first(prober, &mut visit).await?;
         if visit.is_open() {

@@ -267,6 +267,18 @@ fn events_of_another_worker() {
 }
 
 #[test]
+fn events_in_another_order_than_the_workers() {
+    let folder = folder(TEMPLATE);
+    let (_first, [first, its_events]) = with_events(HEALTHY, folder.path());
+    let (_second, [second, the_others]) = with_events(HEALTHY, folder.path());
+    let options = [&first, &second, &the_others, &its_events, &tokenizer(&folder)];
+    let examined = examine("", &options.map(String::as_str));
+    assert_eq!(examined.of("fail"), ["kv-blocks", "kv-blocks"], "{:#}", examined.whole);
+    let text = examined.whole.to_string();
+    assert!(text.contains("its own --kv-events-endpoint, in the same order"), "{text}");
+}
+
+#[test]
 fn a_replay_that_is_not_there() {
     let folder = folder(TEMPLATE);
     let (_taken, address) = closed();
