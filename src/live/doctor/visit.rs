@@ -52,6 +52,8 @@ pub(super) struct Visit {
     pub unknown_host: Option<String>,
     /// What it said to a request for an output of an exact length, where it refused it and took others.
     pub refused_length: Option<String>,
+    /// What it said to a prompt of so many tokens, where it refused that and took a shorter one.
+    pub refused_prompt: Option<(u32, String)>,
     /// The first prompt.
     pub first: Option<Sent>,
     /// The same again.
@@ -162,6 +164,7 @@ impl<'a> Visitor<'a, '_> {
         let sent = prober.send(self.prompts.new_words(length / BLOCKS), OUTPUT).await;
         if sent.answered() {
             visit.first = Some(sent);
+            visit.refused_prompt = words.map(|words| (length, words));
         }
         Ok(prober)
     }

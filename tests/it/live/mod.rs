@@ -3,6 +3,7 @@
 mod clocks;
 mod connection;
 mod doctor;
+mod doctor_events;
 mod engine;
 mod faults;
 mod input;
