@@ -117,8 +117,15 @@ impl Ears {
         }
     }
 
-    /// How much of each feed has been heard.
-    pub fn mark(&self) -> Vec<usize> {
+    /// How much of each feed has come by now.
+    pub fn mark(&mut self) -> Vec<usize> {
+        while let Ok(delivery) = self.deliveries.try_recv() {
+            self.hear(&delivery);
+        }
+        self.stored()
+    }
+
+    fn stored(&self) -> Vec<usize> {
         self.heard.iter().map(|heard| heard.stored.len()).collect()
     }
 
@@ -126,7 +133,7 @@ impl Ears {
     pub async fn listen(&mut self, mark: &[usize]) {
         let replays = self.heard.iter().any(|heard| heard.replay.is_some());
         let limit = self.clock.now() + if replays { LATE_NEWS_LIMIT } else { NEWS_LIMIT };
-        let silent = |ears: &Ears| ears.mark() == mark;
+        let silent = |ears: &Ears| ears.stored() == mark;
         let anybody = |ears: &Ears| ears.heard.iter().any(|heard| heard.statistics().connected);
         while silent(self) && anybody(self) && self.clock.now() < limit {
             self.next().await;

@@ -52,6 +52,8 @@ pub(super) struct Visit {
     pub unknown_host: Option<String>,
     /// What it said to a request for an output of an exact length, where it refused it and took others.
     pub refused_length: Option<String>,
+    /// What it said to a prompt of so many tokens, where it refused that and took a shorter one.
+    pub refused_prompt: Option<(u32, String)>,
     /// The first prompt.
     pub first: Option<Sent>,
     /// The same again.
@@ -127,6 +129,8 @@ impl<'a> Visitor<'a, '_> {
         visit.models = Some(models);
         let spec = BodySpec { model: visit.model.clone(), ..self.body.clone() };
         let prober = Prober::new(self.client, self.clock, self.texts, spec, number)?;
+        // What is told of an earlier visit's prompts has come by now.
+        tokio::time::sleep(PAUSE / 3).await;
         visit.mark = self.ears.mark();
         let prober = self.first(prober, &mut visit).await?;
         if visit.is_open() {
@@ -160,6 +164,7 @@ impl<'a> Visitor<'a, '_> {
         let sent = prober.send(self.prompts.new_words(length / BLOCKS), OUTPUT).await;
         if sent.answered() {
             visit.first = Some(sent);
+            visit.refused_prompt = words.map(|words| (length, words));
         }
         Ok(prober)
     }

@@ -1,24 +1,22 @@
 //! `kvroute live doctor` against set-ups with one thing wrong: it names that, and nothing else.
 
+use super::stand_in::{Engine, HEALTHY, Habits, Publisher, TEMPLATE, folder, front_end};
 use super::program;
 use super::script::status;
 use super::server::Server;
-use super::stand_in::{
-    Engine, HEALTHY, Habits, Publisher, TEMPLATE, folder, folder_of_bytes, front_end,
-};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;
 use tempfile::TempDir;
 
 /// What the doctor said.
-struct Examined {
-    code: i32,
-    whole: Value,
+pub struct Examined {
+    pub code: i32,
+    pub whole: Value,
 }
 
 /// Examines with words and more options.
-fn examine(words: &str, more: &[&str]) -> Examined {
+pub fn examine(words: &str, more: &[&str]) -> Examined {
     let place = tempfile::tempdir().unwrap();
     let output = program(&place)
         .args(["doctor", "--json"])
@@ -33,14 +31,14 @@ fn examine(words: &str, more: &[&str]) -> Examined {
 }
 
 impl Examined {
-    fn of(&self, status: &str) -> Vec<&str> {
+    pub fn of(&self, status: &str) -> Vec<&str> {
         let findings = self.whole["findings"].as_array().unwrap().iter();
         let of_status = findings.filter(|finding| finding["status"] == status);
         of_status.map(|finding| finding["check"].as_str().unwrap()).collect()
     }
 
     /// Exactly these checks failed, and its exit code says so.
-    fn failed(&self, checks: &[&str]) -> &Examined {
+    pub fn failed(&self, checks: &[&str]) -> &Examined {
         assert_eq!(self.of("fail"), checks, "{:#}", self.whole);
         assert_eq!(self.code, i32::from(!checks.is_empty()));
         assert_eq!(self.whole["failed"], checks.len());
@@ -48,7 +46,7 @@ impl Examined {
     }
 
     /// Exactly these have warnings; how busy this machine is is no matter.
-    fn warned(&self, checks: &[&str]) -> &Examined {
+    pub fn warned(&self, checks: &[&str]) -> &Examined {
         let mut warned = self.of("warn");
         warned.retain(|check| !["client", "clock"].contains(check));
         assert_eq!(warned, checks, "{:#}", self.whole);
@@ -67,7 +65,7 @@ impl Examined {
     }
 
     /// That a check has this status and says all of `parts`.
-    fn says(&self, check: &str, status: &str, parts: &[&str]) -> &Examined {
+    pub fn says(&self, check: &str, status: &str, parts: &[&str]) -> &Examined {
         let (found, said) = self.finding(check);
         assert_eq!(found, status, "{check}: {said}");
         for part in parts {
@@ -85,12 +83,12 @@ fn url(server: &Server) -> String {
     format!("--url={}", server.url())
 }
 
-fn tokenizer(folder: &TempDir) -> String {
+pub fn tokenizer(folder: &TempDir) -> String {
     format!("--tokenizer={}", folder.path().display())
 }
 
 /// A server with KV events, and the options that name them.
-fn with_events(habits: Habits, model: &Path) -> (Server, [String; 2]) {
+pub fn with_events(habits: Habits, model: &Path) -> (Server, [String; 2]) {
     let publisher = Publisher::bind();
     let events = format!("--kv-events-endpoint={}", publisher.endpoint);
     let server = Engine::new(habits, model, Some(publisher)).serve();
@@ -100,7 +98,7 @@ fn with_events(habits: Habits, model: &Path) -> (Server, [String; 2]) {
 
 /// An address of the loopback network at which nobody listens while the listener lives, which listens
 /// elsewhere.
-fn closed() -> (TcpListener, String) {
+pub fn closed() -> (TcpListener, String) {
     let taken = TcpListener::bind("127.0.0.13:0").unwrap();
     let port = taken.local_addr().unwrap().port();
     (taken, format!("127.0.0.14:{port}"))
@@ -187,94 +185,6 @@ fn prefix_caching_that_is_off() {
     let examined = examine("", &[&url(&server)]);
     examined.failed(&["prefix-cache"]).warned(&["usage-details"]);
     examined.says("usage-details", "warn", &["see to the prefix cache first"]);
-}
-
-#[test]
-fn a_tokenizer_that_is_not_the_servers() {
-    let (theirs, ours) = (folder_of_bytes(), folder(TEMPLATE));
-    let (_server, [worker, events]) = with_events(HEALTHY, theirs.path());
-    let examined = examine("", &[&worker, &events, &tokenizer(&ours)]);
-    examined.failed(&["tokenizer", "kv-blocks"]).warned(&[]);
-    let parts = ["--tokenizer is not that of the server's model", "folder of the model"];
-    examined.says("tokenizer", "fail", &parts).says("kv-blocks", "fail", &parts);
-}
-
-#[test]
-fn a_chat_template_that_is_not_the_servers() {
-    let (theirs, ours) = (folder("<s>Be kind.\n{{ messages[0].content }}\nI: "), folder(TEMPLATE));
-    let (_server, [worker, events]) = with_events(HEALTHY, theirs.path());
-    let examined = examine("", &[&worker, &events, &tokenizer(&ours)]);
-    examined.failed(&["tokenizer", "kv-blocks"]).warned(&[]);
-    for check in ["tokenizer", "kv-blocks"] {
-        examined.says(check, "fail", &["another chat template", "--chat-template"]);
-    }
-}
-
-#[test]
-fn events_without_the_models_tokenizer() {
-    let (_server, [worker, events]) = with_events(HEALTHY, folder(TEMPLATE).path());
-    let examined = examine("", &[&worker, &events]);
-    examined.failed(&["kv-blocks"]).warned(&[]);
-    examined.says("kv-blocks", "fail", &["no --tokenizer was given", "with --tokenizer"]);
-}
-
-#[test]
-fn events_from_a_closed_port() {
-    let folder = folder(TEMPLATE);
-    let (_taken, address) = closed();
-    let (_server, [worker, _]) = with_events(HEALTHY, folder.path());
-    let events = format!("--kv-events-endpoint=tcp://{address}");
-    let examined = examine("", &[&worker, &events, &tokenizer(&folder)]);
-    examined.failed(&["kv-events"]).warned(&[]).says(
-        "kv-events",
-        "fail",
-        &[&address, "refused", "no worker publishes there", "--kv-events-config", "bind:tcp://"],
-    );
-    examined.says("kv-blocks", "skip", &["no event told"]);
-}
-
-#[test]
-fn events_from_a_port_that_is_the_servers_own() {
-    let folder = folder(TEMPLATE);
-    let (server, [worker, _]) = with_events(HEALTHY, folder.path());
-    let events = format!("--kv-events-endpoint=tcp://127.0.0.1:{}", server.port());
-    let examined = examine("", &[&worker, &events, &tokenizer(&folder)]);
-    examined.failed(&["kv-events"]).warned(&[]);
-    examined.says("kv-events", "fail", &["no publisher of ZMQ messages", "check the port"]);
-}
-
-#[test]
-fn events_for_which_both_sides_bind() {
-    let folder = folder(TEMPLATE);
-    let (_server, [worker, _]) = with_events(HEALTHY, folder.path());
-    let bind = "--kv-events-endpoint=bind:tcp://127.0.0.1:0";
-    let examined = examine("", &[&worker, bind, &tokenizer(&folder)]);
-    examined.failed(&["kv-events"]).warned(&[]).says(
-        "kv-events",
-        "fail",
-        &["no worker has connected to us", "it binds and waits", "is given without bind:"],
-    );
-}
-
-#[test]
-fn events_of_another_worker() {
-    let folder = folder(TEMPLATE);
-    let (_other, [_, events]) = with_events(HEALTHY, folder.path());
-    let (_server, [worker, _]) = with_events(HEALTHY, folder.path());
-    let examined = examine("", &[&worker, &events, &tokenizer(&folder)]);
-    examined.failed(&["kv-events"]).warned(&[]);
-    examined.says("kv-events", "fail", &["connected, but nothing is told", "another worker's"]);
-}
-
-#[test]
-fn a_replay_that_is_not_there() {
-    let folder = folder(TEMPLATE);
-    let (_taken, address) = closed();
-    let (_server, [worker, events]) = with_events(HEALTHY, folder.path());
-    let replay = format!("--kv-replay-endpoint=tcp://{address}");
-    let examined = examine("", &[&worker, &events, &replay, &tokenizer(&folder)]);
-    examined.failed(&["kv-replay"]).warned(&[]);
-    examined.says("kv-replay", "fail", &[&address, "replay_endpoint", "--zmq-replay-ports"]);
 }
 
 #[test]
@@ -398,6 +308,11 @@ fn servers_with_habits_of_their_own() {
     let examined = examine("", &[&url(&server)]);
     examined.failed(&[]).warned(&["output-length"]);
     examined.says("output-length", "warn", &["told to fail with 400", "--no-ignore-eos"]);
+
+    let server = engine(Habits { longest: 500, ..HEALTHY });
+    let examined = examine("", &[&url(&server)]);
+    examined.failed(&[]).warned(&["endpoint"]);
+    examined.says("endpoint", "warn", &["a prompt of 600 tokens", "--max-model-len", "--isl"]);
 
     let server = engine(Habits { hasty: true, ..HEALTHY });
     let examined = examine("", &[&url(&server)]);

@@ -4,6 +4,7 @@ mod clocks;
 mod compare_sim;
 mod connection;
 mod doctor;
+mod doctor_events;
 mod engine;
 mod faults;
 mod input;

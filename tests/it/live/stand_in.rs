@@ -62,6 +62,8 @@ pub struct Habits {
     pub config: bool,
     /// It refuses requests with `ignore_eos`.
     pub strict: bool,
+    /// It refuses longer prompts, tokens.
+    pub longest: usize,
     /// Everything is sent at once.
     pub hasty: bool,
     /// Prompt tokens that somebody else has looked up with each of our requests.
@@ -75,6 +77,7 @@ pub const HEALTHY: Habits = Habits {
     metrics: true,
     config: true,
     strict: false,
+    longest: usize::MAX,
     hasty: false,
     others: 0,
 };
@@ -143,6 +146,9 @@ impl Engine {
             return super::script::status(400, "");
         }
         let ids = self.ids(request);
+        if ids.len() > habits.longest {
+            return super::script::status(400, "");
+        }
         let cached = self.look_up(&ids);
         let mut usage = json!({"prompt_tokens": ids.len(), "completion_tokens": asked(request)});
         if habits.details {

@@ -154,7 +154,7 @@ fn repeats(evidence: &Evidence) -> Option<Finding> {
         1 => Some(Finding::pass(check, "a prompt sent again went where it was cached")),
         at => Some(Finding::warn(
             check,
-            format!("a prompt sent again was found in a cache at the {at}. repeat only"),
+            format!("a prompt sent again was found in a cache on repeat {at} only"),
             "there are several workers, and the front end does not go by what they have cached, which is \
              as it should be for round-robin or random",
             "where it is meant to be KV-aware: Dynamo: --router-mode kv at the front end, and KV events \

@@ -38,6 +38,15 @@ fn endpoint(visit: &Visit) -> Finding {
     if let Some(time) = first.first_token {
         seen += &format!("; first token after {}", ms(time));
     }
+    if let Some((tokens, words)) = &visit.refused_prompt {
+        return Finding::warn(
+            check,
+            format!("{seen}, but refuses a prompt of {tokens} tokens: {words}"),
+            "its context is short",
+            "start it with a longer one (vLLM: --max-model-len; SGLang: --context-length), or take shorter \
+             prompts (--isl)",
+        );
+    }
     match &visit.models {
         Some(Ok(models)) if !models.is_empty() && !models.contains(&visit.model) => Finding::warn(
             check,

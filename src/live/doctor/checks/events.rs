@@ -4,7 +4,7 @@ use super::super::chains::{self, Match};
 use super::super::ears::Heard;
 use super::super::finding::{Check, Finding};
 use super::super::visit::Visit;
-use super::{Facts, ms};
+use super::{Facts, ms, plural};
 use crate::live::senses;
 use crate::units::Nanos;
 
@@ -146,24 +146,43 @@ fn replay(heard: &Heard) -> Option<Finding> {
 pub fn blocks(visit: &Visit, heard: &[Heard], feeds: &[usize], facts: &Facts) -> Option<Finding> {
     let check = Check::KvBlocks;
     let first = visit.first.as_ref().filter(|first| first.answered())?;
-    let told = |feed: &&usize| visit.end[**feed] > visit.mark[**feed];
-    let feeds: Vec<usize> = feeds.iter().filter(told).copied().collect();
-    let finding = if feeds.is_empty() {
-        Finding::skip(check, "no event told of a prompt sent there")
-    } else if let Some(ours) = &first.text.ids {
-        let compared = feeds.iter().map(|feed| {
-            let stored = &heard[*feed].stored[..visit.end[*feed]];
-            chains::compare(stored, visit.mark[*feed], ours)
-        });
-        judge(compared.max_by_key(closeness).unwrap_or(Match::Nothing))
-    } else {
-        let why = facts.no_ids.as_deref().unwrap_or("the chat template cannot render it");
-        Finding::fail(
-            check,
-            format!("events name blocks by their tokens, and ours are not known: {why}"),
-            "without the model's own tokenizer and chat template no block of theirs is known as one of ours",
-            "give the folder of the model that the server runs with --tokenizer",
-        )
+    let told = |feed: &usize| visit.end[*feed] > visit.mark[*feed];
+    let compared = |feed: usize, ours: &[u32]| {
+        let stored = &heard[feed].stored[..visit.end[feed]];
+        chains::compare(stored, visit.mark[feed], ours)
+    };
+    let whole = |found: &Match| matches!(found, Match::Whole { .. });
+    let own: Vec<usize> = feeds.iter().copied().filter(told).collect();
+    let finding = match &first.text.ids {
+        Some(ours) => {
+            let found = own.iter().map(|feed| compared(*feed, ours)).max_by_key(closeness);
+            let mut others = (0..heard.len()).filter(|feed| !feeds.contains(feed) && told(feed));
+            match (found, others.find(|feed| whole(&compared(*feed, ours)))) {
+                (Some(found), _) if whole(&found) => judge(found),
+                (_, Some(other)) => Finding::fail(
+                    check,
+                    format!(
+                        "its blocks are told of by {}, another worker's",
+                        heard[other].endpoint
+                    ),
+                    "KV events are given in another order than workers, or both reach one worker",
+                    "give each --worker its own --kv-events-endpoint, in the same order",
+                ),
+                (Some(found), None) => judge(found),
+                (None, None) => Finding::skip(check, "no event told of a prompt sent there"),
+            }
+        }
+        None if own.is_empty() => Finding::skip(check, "no event told of a prompt sent there"),
+        None => {
+            let why = facts.no_ids.as_deref().unwrap_or("the chat template cannot render it");
+            Finding::fail(
+                check,
+                format!("events name blocks by their tokens, and ours are not known: {why}"),
+                "without the model's own tokenizer and chat template no block of theirs is known as one \
+                 of ours",
+                "give the folder of the model that the server runs with --tokenizer",
+            )
+        }
     };
     Some(finding.at(&visit.url))
 }
@@ -205,8 +224,10 @@ fn judge(found: Match) -> Finding {
                  follows{}",
                 match shift {
                     0 => String::new(),
-                    behind if behind > 0 => format!(" {behind} tokens later than ours"),
-                    before => format!(" {} tokens before ours", -before),
+                    behind if behind > 0 => {
+                        format!(" {behind} {} later", plural(behind as i64, "token"))
+                    }
+                    before => format!(" {} {} earlier", -before, plural(-before as i64, "token")),
                 }
             ),
             "another chat template or other special tokens than ours: no block is known from there on",
@@ -236,7 +257,7 @@ mod tests {
     fn a_template_and_a_tokenizer_are_told_apart() {
         let differs = |shift| Match::Differs { at: 3, ours: 5, theirs: 7, shift };
         let found = judge(differs(Some(-2)));
-        assert!(found.seen.contains("2 tokens before ours"), "{found:?}");
+        assert!(found.seen.contains("2 tokens earlier"), "{found:?}");
         assert!(found.cause.unwrap().contains("chat template"));
         let found = judge(differs(None));
         assert!(found.cause.unwrap().contains("--tokenizer is not"), "{}", found.seen);
