@@ -65,6 +65,11 @@ pub struct ActiveBlocks {
 }
 
 impl ActiveBlocks {
+    /// For runs named by one [`crate::prompt::Paths`].
+    pub fn numbered() -> ActiveBlocks {
+        ActiveBlocks { index: RunIndex::numbered() }
+    }
+
     /// Leading blocks of `runs` held by requests in flight, per worker.
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         self.index.overlaps(runs, overlaps);

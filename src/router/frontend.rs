@@ -101,6 +101,15 @@ impl Frontend {
         }
     }
 
+    /// The same, before anything was routed, for runs named by one [`crate::prompt::Paths`].
+    pub fn numbered(mut self) -> Frontend {
+        self.active = ActiveBlocks::numbered();
+        if let Index::Events(index) = &mut self.index {
+            *index = PrefixIndex::numbered();
+        }
+        self
+    }
+
     /// What the policy asked for.
     pub fn needs(&self) -> Needs {
         self.needs

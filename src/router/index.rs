@@ -7,9 +7,8 @@
 //! indexes block for block; `tests/dynamo` checks it. With lost events it does not: blocks stored
 //! behind a gap count here once the gap is closed, Dynamo drops them for good.
 
-use crate::prompt::{BlockRun, CacheEvent};
-use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
+use crate::prompt::{BlockRun, CacheEvent, RunMap};
+use std::num::NonZeroU32;
 
 /// How much of a run one worker holds.
 pub trait Holder: Default {
@@ -21,24 +20,39 @@ pub trait Holder: Default {
 
 /// Who holds something of one run, at least one worker. Most runs are held by one worker alone.
 struct Holders<H> {
-    one: (u32, H),
+    one: (Worker, H),
     /// The others, by worker; boxed, because there are many runs and few others.
     #[expect(clippy::box_collection, reason = "a third of the size")]
     others: Option<Box<Vec<(u32, H)>>>,
 }
 
-impl<H: Holder> Holders<H> {
-    fn new(worker: u32) -> Holders<H> {
-        Holders { one: (worker, H::default()), others: None }
+/// Number of a worker, and one: what may be missing takes no more room than what is there.
+#[derive(Clone, Copy, PartialEq)]
+struct Worker(NonZeroU32);
+
+impl Worker {
+    fn new(number: u32) -> Worker {
+        Worker(NonZeroU32::MIN.saturating_add(number))
     }
 
-    fn iter(&self) -> impl Iterator<Item = &(u32, H)> {
+    fn number(self) -> u32 {
+        self.0.get() - 1
+    }
+}
+
+impl<H: Holder> Holders<H> {
+    fn new(worker: u32) -> Holders<H> {
+        Holders { one: (Worker::new(worker), H::default()), others: None }
+    }
+
+    fn iter(&self) -> impl Iterator<Item = (u32, &H)> {
         let others = self.others.as_deref().map_or(&[][..], Vec::as_slice);
-        std::iter::once(&self.one).chain(others)
+        let others = others.iter().map(|(worker, held)| (*worker, held));
+        std::iter::once((self.one.0.number(), &self.one.1)).chain(others)
     }
 
     fn get_or_insert(&mut self, worker: u32) -> &mut H {
-        if self.one.0 == worker {
+        if self.one.0.number() == worker {
             return &mut self.one.1;
         }
         let others = self.others.get_or_insert_default();
@@ -53,13 +67,13 @@ impl<H: Holder> Holders<H> {
     fn change(&mut self, worker: u32, change: impl FnOnce(&mut H)) -> bool {
         let mut none = Vec::new();
         let others = self.others.as_deref_mut().unwrap_or(&mut none);
-        if self.one.0 == worker {
+        if self.one.0.number() == worker {
             change(&mut self.one.1);
             if self.one.1.is_empty() {
-                let Some(other) = others.pop() else {
+                let Some((worker, held)) = others.pop() else {
                     return false;
                 };
-                self.one = other;
+                self.one = (Worker::new(worker), held);
             }
         } else if let Ok(at) = place(others, worker) {
             change(&mut others[at].1);
@@ -78,27 +92,33 @@ fn place<H>(others: &[(u32, H)], worker: u32) -> Result<usize, usize> {
 
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
-    runs: FxHashMap<u64, Holders<H>>,
+    runs: RunMap<Holders<H>>,
 }
 
+/// For runs whose contents are hashes.
 impl<H> Default for RunIndex<H> {
     fn default() -> Self {
-        RunIndex { runs: FxHashMap::default() }
+        RunIndex { runs: RunMap::default() }
     }
 }
 
 impl<H: Holder> RunIndex<H> {
+    /// For runs named by one [`crate::prompt::Paths`].
+    pub fn numbered() -> RunIndex<H> {
+        RunIndex { runs: RunMap::numbered() }
+    }
+
     /// Leading blocks of `runs` held, per worker, into `overlaps` (one entry per worker).
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         overlaps.fill(0);
         let mut before = 0;
         for run in runs {
-            let Some(holders) = self.runs.get(&run.content) else {
+            let Some(holders) = self.runs.get(run.content) else {
                 return;
             };
             let mut any = false;
             for (worker, holder) in holders.iter() {
-                let overlap = &mut overlaps[*worker as usize];
+                let overlap = &mut overlaps[worker as usize];
                 if *overlap == before {
                     let here = holder.prefix().min(run.count);
                     *overlap += here;
@@ -114,21 +134,17 @@ impl<H: Holder> RunIndex<H> {
 
     /// What `worker` holds of the run `content`, made where there is nothing.
     pub fn holder(&mut self, worker: u32, content: u64) -> &mut H {
-        self.runs.entry(content).or_insert_with(|| Holders::new(worker)).get_or_insert(worker)
+        self.runs.get_or_insert_with(content, || Holders::new(worker)).get_or_insert(worker)
     }
 
     /// Changes what `worker` holds of the run `content`, and forgets it where nothing is left.
     pub fn update(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H)) {
-        if let Entry::Occupied(mut holders) = self.runs.entry(content)
-            && !holders.get_mut().change(worker, change)
-        {
-            holders.remove();
-        }
+        self.runs.change(content, |holders| holders.change(worker, change));
     }
 
     /// Forgets everything `worker` holds.
     pub fn clear(&mut self, worker: u32) {
-        self.runs.retain(|_, holders| holders.change(worker, |held| *held = H::default()));
+        self.runs.retain(|holders| holders.change(worker, |held| *held = H::default()));
     }
 }
 

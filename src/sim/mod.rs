@@ -111,8 +111,12 @@ impl<'a> Simulation<'a> {
         let workers = setup.workers();
         let routers = setup.frontends();
         let needs = routers[0].needs();
+        // An index that forgets run by run wants them as they are.
+        let joins = needs.index != IndexSource::Decisions;
         let caches = setup.caches(needs.shared_cache);
         let sink_wants_events = sink.wants_cache_events();
+        let routers =
+            if joins { routers.into_iter().map(Frontend::numbered).collect() } else { routers };
         Simulation {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
@@ -125,8 +129,8 @@ impl<'a> Simulation<'a> {
             woken: vec![false; workers],
             stalled: Vec::new(),
             latency: setup.latency(),
-            paths: (needs.index != IndexSource::Decisions).then(Paths::default),
-            truth: PrefixIndex::default(),
+            paths: joins.then(Paths::default),
+            truth: if joins { PrefixIndex::numbered() } else { PrefixIndex::default() },
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
@@ -134,7 +138,7 @@ impl<'a> Simulation<'a> {
             events_wanted: sink_wants_events || needs.index == IndexSource::Events,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
-            ceiling: Ceiling::default(),
+            ceiling: if joins { Ceiling::numbered() } else { Ceiling::default() },
             recorder: setup.recorder(),
             active: Nanos::ZERO,
             steps: 0,
