@@ -7,88 +7,10 @@
 //! indexes block for block; `tests/dynamo` checks it. With lost events it does not: blocks stored
 //! behind a gap count here once the gap is closed, Dynamo drops them for good.
 
+use super::holders::Holders;
 use crate::prompt::{BlockRun, CacheEvent, RunMap};
-use std::num::NonZeroU32;
 
-/// How much of a run one worker holds.
-pub trait Holder: Default {
-    /// Leading blocks of the run held.
-    fn prefix(&self) -> u32;
-    /// Nothing is held.
-    fn is_empty(&self) -> bool;
-}
-
-/// Who holds something of one run, at least one worker. Most runs are held by one worker alone.
-struct Holders<H> {
-    one: (Worker, H),
-    /// The others, by worker; boxed, because there are many runs and few others.
-    #[expect(clippy::box_collection, reason = "a third of the size")]
-    others: Option<Box<Vec<(u32, H)>>>,
-}
-
-/// Number of a worker, and one: what may be missing takes no more room than what is there.
-#[derive(Clone, Copy, PartialEq)]
-struct Worker(NonZeroU32);
-
-impl Worker {
-    fn new(number: u32) -> Worker {
-        Worker(NonZeroU32::MIN.saturating_add(number))
-    }
-
-    fn number(self) -> u32 {
-        self.0.get() - 1
-    }
-}
-
-impl<H: Holder> Holders<H> {
-    fn new(worker: u32) -> Holders<H> {
-        Holders { one: (Worker::new(worker), H::default()), others: None }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = (u32, &H)> {
-        let others = self.others.as_deref().map_or(&[][..], Vec::as_slice);
-        let others = others.iter().map(|(worker, held)| (*worker, held));
-        std::iter::once((self.one.0.number(), &self.one.1)).chain(others)
-    }
-
-    fn get_or_insert(&mut self, worker: u32) -> &mut H {
-        if self.one.0.number() == worker {
-            return &mut self.one.1;
-        }
-        let others = self.others.get_or_insert_default();
-        let at = place(others, worker).unwrap_or_else(|at| {
-            others.insert(at, (worker, H::default()));
-            at
-        });
-        &mut others[at].1
-    }
-
-    /// Changes what `worker` holds, if anything; false where now nobody holds anything.
-    fn change(&mut self, worker: u32, change: impl FnOnce(&mut H)) -> bool {
-        let mut none = Vec::new();
-        let others = self.others.as_deref_mut().unwrap_or(&mut none);
-        if self.one.0.number() == worker {
-            change(&mut self.one.1);
-            if self.one.1.is_empty() {
-                let Some((worker, held)) = others.pop() else {
-                    return false;
-                };
-                self.one = (Worker::new(worker), held);
-            }
-        } else if let Ok(at) = place(others, worker) {
-            change(&mut others[at].1);
-            if others[at].1.is_empty() {
-                others.remove(at);
-            }
-        }
-        true
-    }
-}
-
-/// Where `worker` is, or belongs.
-fn place<H>(others: &[(u32, H)], worker: u32) -> Result<usize, usize> {
-    others.binary_search_by_key(&worker, |(held_by, _)| *held_by)
-}
+pub use super::holders::Holder;
 
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
@@ -116,25 +38,17 @@ impl<H: Holder> RunIndex<H> {
             let Some(holders) = self.runs.get(run.content) else {
                 return;
             };
-            let mut any = false;
-            for (worker, holder) in holders.iter() {
-                let overlap = &mut overlaps[worker as usize];
-                if *overlap == before {
-                    let here = holder.prefix().min(run.count);
-                    *overlap += here;
-                    any |= here == run.count;
-                }
-            }
-            before += run.count;
-            if !any {
+            if !holders.add_to(overlaps, before, run.count) {
                 return;
             }
+            before += run.count;
         }
     }
 
-    /// What `worker` holds of the run `content`, made where there is nothing.
-    pub fn holder(&mut self, worker: u32, content: u64) -> &mut H {
-        self.runs.get_or_insert_with(content, || Holders::new(worker)).get_or_insert(worker)
+    /// Changes what `worker` holds of the run `content`, from nothing if need be; afterwards it must
+    /// hold something.
+    pub fn grow<R>(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H) -> R) -> R {
+        self.runs.get_or_insert_with(content, || Holders::new(worker)).grow(worker, change)
     }
 
     /// Changes what `worker` holds of the run `content`, and forgets it where nothing is left.
@@ -219,7 +133,7 @@ impl PrefixIndex {
     pub fn apply(&mut self, worker: u32, event: &CacheEvent) {
         match event {
             CacheEvent::Stored { run, copy: false } => {
-                self.holder(worker, run.content).insert(run.first, run.end());
+                self.grow(worker, run.content, |held| held.insert(run.first, run.end()));
             }
             CacheEvent::Removed { run, copy: false } => {
                 self.update(worker, run.content, |held| held.remove(run.first, run.end()));
