@@ -10,8 +10,10 @@
 //! segments is a run of one.
 
 mod paths;
+mod run_map;
 
 pub use paths::Paths;
+pub use run_map::RunMap;
 
 use xxhash_rust::xxh3::xxh3_64;
 

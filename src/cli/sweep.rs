@@ -269,7 +269,8 @@ fn finish(
     clock: &Stopwatch,
     threads: usize,
 ) -> anyhow::Result<()> {
-    files::write(dir, head, table, !output.no_plots)?;
+    let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build()?;
+    pool.install(|| files::write(dir, head, table, !output.no_plots))?;
     let timing = clock.timing(threads);
     dir.write("timing.json", &serde_json::to_vec_pretty(&timing)?)?;
     if output.json {

@@ -3,22 +3,34 @@
 //! Traces name their content in small pieces, and [`super::block_runs`] gives each a run of its own;
 //! but pieces that came after each other once mostly do so again. [`Paths`] remembers the way of every
 //! prompt: where a prompt leaves all known ways, the rest of it becomes a new *path*, one run under the
-//! key of its first piece, and whoever goes there again walks along it by comparing keys. A block gets
-//! the same name (key, index) whenever its whole prefix is the same, and only then: paths never change,
+//! name of its own, and whoever goes there again walks along it by comparing keys. A block gets
+//! the same name (path, index) whenever its whole prefix is the same, and only then: paths never change,
 //! so the same prefix is always split at the same places.
+//!
+//! Paths are numbered through, so that what is kept for runs needs no hashing ([`super::RunMap`]).
 
 use super::{BlockRun, mix};
 use rustc_hash::FxHashMap;
 
-/// Third word of the key of what a run has beyond the same run on a path.
+/// Third word of the key of what a run has beyond its step of a path.
 const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
 
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// Where in `steps` each path begins, by the key of its first run.
-    starts: FxHashMap<u64, usize>,
+    /// Numbers of paths, by the key of their first run.
+    numbers: FxHashMap<u64, u32>,
+    paths: Vec<Path>,
     steps: Vec<Step>,
+}
+
+/// A path; its number is the content of its blocks.
+#[derive(Clone, Copy, Debug)]
+struct Path {
+    /// Where in `steps` it begins.
+    start: usize,
+    /// The path that was gone after it last, most likely the next one too; itself, if none.
+    then: u32,
 }
 
 /// One run on a path.
@@ -35,14 +47,15 @@ impl Paths {
     /// crosses the end of the first `prompt` of `runs`. With the number of runs that make up those.
     pub fn shorten(&mut self, runs: &[BlockRun], prompt: usize) -> (Vec<BlockRun>, usize) {
         let mut way = Way { short: Vec::new(), at: 0, prompt, prompt_runs: 0 };
+        let mut last = None;
         while way.at < runs.len() {
-            match self.starts.get(&runs[way.at].content) {
-                Some(start) => way.walk(&self.steps[*start..], runs),
-                None => {
-                    let start = self.learn(&runs[way.at..]);
-                    way.walk(&self.steps[start..], runs);
-                }
+            let number = self.path(last, &runs[way.at..]);
+            let start = self.paths[number as usize].start;
+            if let Some(left) = way.walk(number, &self.steps[start..], runs) {
+                let beyond = self.beyond(left.key, left.passed);
+                way.short.push(BlockRun { content: beyond.into(), first: 0, count: left.count });
             }
+            last = Some(number);
         }
         if prompt >= runs.len() {
             way.prompt_runs = way.short.len();
@@ -50,13 +63,45 @@ impl Paths {
         (way.short, way.prompt_runs)
     }
 
-    fn learn(&mut self, runs: &[BlockRun]) -> usize {
-        let start = self.steps.len();
-        let step = |run: &BlockRun| Step { key: run.content, blocks: run.count, last: false };
-        self.steps.extend(runs.iter().map(step));
-        self.steps.last_mut().expect("there is at least one run").last = true;
-        self.starts.insert(runs[0].content, start);
-        start
+    /// The path that begins as `runs` do, made where there is none; `last` was gone before it.
+    fn path(&mut self, last: Option<u32>, runs: &[BlockRun]) -> u32 {
+        let key = runs[0].content;
+        if let Some(last) = last {
+            let then = self.paths[last as usize].then;
+            let start = self.paths[then as usize].start;
+            if self.steps.get(start).is_some_and(|step| step.key == key) {
+                return then;
+            }
+        }
+        let number = self.numbers.get(&key).copied().unwrap_or_else(|| {
+            let step = |run: &BlockRun| Step { key: run.content, blocks: run.count, last: false };
+            let number = self.number(key);
+            self.steps.extend(runs.iter().map(step));
+            self.steps.last_mut().expect("there is at least one run").last = true;
+            number
+        });
+        if let Some(last) = last {
+            self.paths[last as usize].then = number;
+        }
+        number
+    }
+
+    /// The next number, for the path that begins with `key` and the next step.
+    fn number(&mut self, key: u64) -> u32 {
+        let number = u32::try_from(self.paths.len()).expect("memory ends before numbers do");
+        self.paths.push(Path { start: self.steps.len(), then: number });
+        self.numbers.insert(key, number);
+        number
+    }
+
+    /// The number of what follows `passed` blocks of the run `key`, where the path ends and the run
+    /// does not.
+    fn beyond(&mut self, key: u64, passed: u32) -> u32 {
+        let key = mix(&[key, u64::from(passed), BEYOND]);
+        match self.numbers.get(&key) {
+            Some(number) => *number,
+            None => self.number(key),
+        }
     }
 }
 
@@ -69,10 +114,17 @@ struct Way {
     prompt_runs: usize,
 }
 
+/// What a run has beyond its step of a path.
+struct Left {
+    key: u64,
+    passed: u32,
+    count: u32,
+}
+
 impl Way {
-    /// As far along the path that begins with `steps` as it goes, at least one run.
-    fn walk(&mut self, steps: &[Step], runs: &[BlockRun]) {
-        let content = steps[0].key;
+    /// As far along path `number`, which begins with `steps`, as it goes, at least one run.
+    fn walk(&mut self, number: u32, steps: &[Step], runs: &[BlockRun]) -> Option<Left> {
+        let content = u64::from(number);
         let (mut first, mut count) = (0, 0);
         for step in steps {
             let Some(run) = runs.get(self.at).filter(|run| run.content == step.key) else {
@@ -89,15 +141,15 @@ impl Way {
             count += run.count.min(step.blocks);
             if run.count > step.blocks {
                 self.short.push(BlockRun { content, first, count });
-                let content = mix(&[step.key, u64::from(step.blocks), BEYOND]);
-                self.short.push(BlockRun { content, first: 0, count: run.count - step.blocks });
-                return;
+                let left = run.count - step.blocks;
+                return Some(Left { key: step.key, passed: step.blocks, count: left });
             }
             if run.count < step.blocks || step.last {
                 break;
             }
         }
         self.short.push(BlockRun { content, first, count });
+        None
     }
 }
 

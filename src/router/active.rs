@@ -7,8 +7,9 @@ use crate::prompt::BlockRun;
 #[derive(Debug, Default)]
 pub struct Cover {
     longest: (u32, u32),
-    /// The others, descending: requests end in the middle of a run rarely.
-    shorter: Vec<(u32, u32)>,
+    /// The others, descending; boxed, because requests end in the middle of a run rarely.
+    #[expect(clippy::box_collection, reason = "half the size")]
+    shorter: Option<Box<Vec<(u32, u32)>>>,
 }
 
 impl Holder for Cover {
@@ -26,36 +27,43 @@ impl Cover {
         if blocks > self.longest.0 {
             let before = std::mem::replace(&mut self.longest, (blocks, 1));
             if before.0 > 0 {
-                self.shorter.insert(0, before);
+                self.shorter.get_or_insert_default().insert(0, before);
             }
         } else if blocks == self.longest.0 {
             self.longest.1 += 1;
         } else {
-            match self.place(blocks) {
-                Ok(at) => self.shorter[at].1 += 1,
-                Err(at) => self.shorter.insert(at, (blocks, 1)),
+            let shorter = self.shorter.get_or_insert_default();
+            match place(shorter, blocks) {
+                Ok(at) => shorter[at].1 += 1,
+                Err(at) => shorter.insert(at, (blocks, 1)),
             }
         }
-    }
-
-    fn place(&self, blocks: u32) -> Result<usize, usize> {
-        self.shorter.binary_search_by(|(length, _)| blocks.cmp(length))
     }
 
     fn take(&mut self, blocks: u32) {
         if blocks == self.longest.0 {
             self.longest.1 -= 1;
             if self.longest.1 == 0 {
-                let next = !self.shorter.is_empty();
-                self.longest = if next { self.shorter.remove(0) } else { (0, 0) };
+                let next = self.shorter.as_mut().map(|shorter| shorter.remove(0));
+                self.longest = next.unwrap_or((0, 0));
             }
-        } else if let Ok(at) = self.place(blocks) {
-            self.shorter[at].1 -= 1;
-            if self.shorter[at].1 == 0 {
-                self.shorter.remove(at);
+        } else if let Some(shorter) = &mut self.shorter
+            && let Ok(at) = place(shorter, blocks)
+        {
+            shorter[at].1 -= 1;
+            if shorter[at].1 == 0 {
+                shorter.remove(at);
             }
         }
+        if self.shorter.as_ref().is_some_and(|shorter| shorter.is_empty()) {
+            self.shorter = None;
+        }
     }
+}
+
+/// Where so many blocks are, or belong.
+fn place(shorter: &[(u32, u32)], blocks: u32) -> Result<usize, usize> {
+    shorter.binary_search_by(|(length, _)| blocks.cmp(length))
 }
 
 /// Blocks of requests in flight. Runs are those of whole prompts: each begins at its block 0.
@@ -65,6 +73,11 @@ pub struct ActiveBlocks {
 }
 
 impl ActiveBlocks {
+    /// For runs named by one [`crate::prompt::Paths`].
+    pub fn numbered() -> ActiveBlocks {
+        ActiveBlocks { index: RunIndex::numbered() }
+    }
+
     /// Leading blocks of `runs` held by requests in flight, per worker.
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         self.index.overlaps(runs, overlaps);
@@ -73,10 +86,11 @@ impl ActiveBlocks {
     /// A request goes to `worker`; how many blocks that adds.
     pub fn add(&mut self, worker: u32, runs: &[BlockRun]) -> u64 {
         let grown = |run: &BlockRun| {
-            let cover = self.index.holder(worker, run.content);
-            let before = cover.prefix();
-            cover.add(run.count);
-            u64::from(cover.prefix() - before)
+            self.index.grow(worker, run.content, |cover| {
+                let before = cover.prefix();
+                cover.add(run.count);
+                u64::from(cover.prefix() - before)
+            })
         };
         runs.iter().map(grown).sum()
     }

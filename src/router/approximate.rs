@@ -71,7 +71,7 @@ impl ApproximateIndex {
             belief.blocks = belief.blocks.max(run.count);
             belief.stamp = self.stamp;
             believed.queue.push_back((now, run.content, self.stamp));
-            self.index.holder(worker, run.content).insert(0, run.end());
+            self.index.grow(worker, run.content, |held| held.insert(0, run.end()));
         }
         while self.workers[worker as usize].blocks > self.max_blocks {
             self.forget_oldest(worker as usize);

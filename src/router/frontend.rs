@@ -4,7 +4,7 @@ use super::active::ActiveBlocks;
 use super::approximate::ApproximateIndex;
 use super::index::PrefixIndex;
 use super::polled::{Polled, PolledLoads};
-use super::{ClusterView, Explanation, IndexSource, Needs, RouteRequest, Router, WorkerLoad};
+use super::{ClusterView, Explanation, IndexSource, Loads, Needs, RouteRequest, Router};
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::request::RequestId;
 use crate::rng::{Rng, Stream, stream};
@@ -60,7 +60,7 @@ pub struct Frontend {
     facts: ClusterFacts,
     index: Index,
     rng: Rng,
-    loads: Vec<WorkerLoad>,
+    loads: Loads,
     /// What policies see instead of `loads`, where they go by the workers' metrics.
     polled: Option<PolledLoads>,
     active: ActiveBlocks,
@@ -96,13 +96,22 @@ impl Frontend {
             facts,
             index,
             rng: stream(seed, Stream::Routing, u64::from(replica)),
-            loads: vec![WorkerLoad::default(); facts.workers],
+            loads: Loads::idle(facts.workers),
             polled: None,
             active: ActiveBlocks::default(),
             in_flight: FxHashMap::default(),
             overlaps: vec![0; overlaps],
             active_overlaps: vec![0; active_overlaps],
         }
+    }
+
+    /// The same, before anything was routed, for runs named by one [`crate::prompt::Paths`].
+    pub fn numbered(mut self) -> Frontend {
+        self.active = ActiveBlocks::numbered();
+        if let Index::Events(index) = &mut self.index {
+            *index = PrefixIndex::numbered();
+        }
+        self
     }
 
     /// Loads are those of [`Frontend::on_polled`] from now on.
@@ -162,11 +171,11 @@ impl Frontend {
         let overlap = believed.copied().unwrap_or(0);
         let cached = u64::from(overlap) * u64::from(self.facts.block_tokens);
         let prefill_tokens = u64::from(request.prompt_tokens).saturating_sub(cached);
-        let load = &mut self.loads[worker as usize];
-        load.requests += 1;
-        load.prefill_tokens += prefill_tokens;
+        let at = worker as usize;
+        self.loads.requests[at] += 1;
+        self.loads.prefill_tokens[at] += prefill_tokens;
         if self.needs.active_blocks {
-            load.active_blocks += self.active.add(worker, request.runs);
+            self.loads.active_blocks[at] += self.active.add(worker, request.runs);
         }
         if let Index::Decisions(index) = &mut self.index {
             index.routed(worker, request.now, request.runs);
@@ -179,7 +188,7 @@ impl Frontend {
     pub fn on_first_token(&mut self, id: RequestId) {
         if let Some(request) = self.in_flight.get_mut(&id) {
             let done = std::mem::take(&mut request.prefill_tokens);
-            self.loads[request.worker as usize].prefill_tokens -= done;
+            self.loads.prefill_tokens[request.worker as usize] -= done;
         }
     }
 
@@ -189,11 +198,11 @@ impl Frontend {
         let Some(request) = self.in_flight.remove(&id) else {
             return;
         };
-        let load = &mut self.loads[request.worker as usize];
-        load.requests -= 1;
+        let at = request.worker as usize;
+        self.loads.requests[at] -= 1;
         if self.needs.active_blocks {
             let runs = &request.runs[..request.prompt_runs];
-            load.active_blocks -= self.active.remove(request.worker, runs);
+            self.loads.active_blocks[at] -= self.active.remove(request.worker, runs);
         }
     }
 

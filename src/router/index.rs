@@ -7,128 +7,58 @@
 //! indexes block for block; `tests/dynamo` checks it. With lost events it does not: blocks stored
 //! behind a gap count here once the gap is closed, Dynamo drops them for good.
 
-use crate::prompt::{BlockRun, CacheEvent};
-use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
+use super::holders::Holders;
+use crate::prompt::{BlockRun, CacheEvent, RunMap};
 
-/// How much of a run one worker holds.
-pub trait Holder: Default {
-    /// Leading blocks of the run held.
-    fn prefix(&self) -> u32;
-    /// Nothing is held.
-    fn is_empty(&self) -> bool;
-}
-
-/// Who holds something of one run, at least one worker. Most runs are held by one worker alone.
-struct Holders<H> {
-    one: (u32, H),
-    /// The others, by worker; boxed, because there are many runs and few others.
-    #[expect(clippy::box_collection, reason = "a third of the size")]
-    others: Option<Box<Vec<(u32, H)>>>,
-}
-
-impl<H: Holder> Holders<H> {
-    fn new(worker: u32) -> Holders<H> {
-        Holders { one: (worker, H::default()), others: None }
-    }
-
-    fn iter(&self) -> impl Iterator<Item = &(u32, H)> {
-        let others = self.others.as_deref().map_or(&[][..], Vec::as_slice);
-        std::iter::once(&self.one).chain(others)
-    }
-
-    fn get_or_insert(&mut self, worker: u32) -> &mut H {
-        if self.one.0 == worker {
-            return &mut self.one.1;
-        }
-        let others = self.others.get_or_insert_default();
-        let at = place(others, worker).unwrap_or_else(|at| {
-            others.insert(at, (worker, H::default()));
-            at
-        });
-        &mut others[at].1
-    }
-
-    /// Changes what `worker` holds, if anything; false where now nobody holds anything.
-    fn change(&mut self, worker: u32, change: impl FnOnce(&mut H)) -> bool {
-        let mut none = Vec::new();
-        let others = self.others.as_deref_mut().unwrap_or(&mut none);
-        if self.one.0 == worker {
-            change(&mut self.one.1);
-            if self.one.1.is_empty() {
-                let Some(other) = others.pop() else {
-                    return false;
-                };
-                self.one = other;
-            }
-        } else if let Ok(at) = place(others, worker) {
-            change(&mut others[at].1);
-            if others[at].1.is_empty() {
-                others.remove(at);
-            }
-        }
-        true
-    }
-}
-
-/// Where `worker` is, or belongs.
-fn place<H>(others: &[(u32, H)], worker: u32) -> Result<usize, usize> {
-    others.binary_search_by_key(&worker, |(held_by, _)| *held_by)
-}
+pub use super::holders::Holder;
 
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
-    runs: FxHashMap<u64, Holders<H>>,
+    runs: RunMap<Holders<H>>,
 }
 
+/// For runs whose contents are hashes.
 impl<H> Default for RunIndex<H> {
     fn default() -> Self {
-        RunIndex { runs: FxHashMap::default() }
+        RunIndex { runs: RunMap::default() }
     }
 }
 
 impl<H: Holder> RunIndex<H> {
+    /// For runs named by one [`crate::prompt::Paths`].
+    pub fn numbered() -> RunIndex<H> {
+        RunIndex { runs: RunMap::numbered() }
+    }
+
     /// Leading blocks of `runs` held, per worker, into `overlaps` (one entry per worker).
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         overlaps.fill(0);
         let mut before = 0;
         for run in runs {
-            let Some(holders) = self.runs.get(&run.content) else {
+            let Some(holders) = self.runs.get(run.content) else {
                 return;
             };
-            let mut any = false;
-            for (worker, holder) in holders.iter() {
-                let overlap = &mut overlaps[*worker as usize];
-                if *overlap == before {
-                    let here = holder.prefix().min(run.count);
-                    *overlap += here;
-                    any |= here == run.count;
-                }
-            }
-            before += run.count;
-            if !any {
+            if !holders.add_to(overlaps, before, run.count) {
                 return;
             }
+            before += run.count;
         }
     }
 
-    /// What `worker` holds of the run `content`, made where there is nothing.
-    pub fn holder(&mut self, worker: u32, content: u64) -> &mut H {
-        self.runs.entry(content).or_insert_with(|| Holders::new(worker)).get_or_insert(worker)
+    /// Changes what `worker` holds of the run `content`, from nothing if need be; afterwards it must
+    /// hold something.
+    pub fn grow<R>(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H) -> R) -> R {
+        self.runs.get_or_insert_with(content, || Holders::new(worker)).grow(worker, change)
     }
 
     /// Changes what `worker` holds of the run `content`, and forgets it where nothing is left.
     pub fn update(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H)) {
-        if let Entry::Occupied(mut holders) = self.runs.entry(content)
-            && !holders.get_mut().change(worker, change)
-        {
-            holders.remove();
-        }
+        self.runs.change(content, |holders| holders.change(worker, change));
     }
 
     /// Forgets everything `worker` holds.
     pub fn clear(&mut self, worker: u32) {
-        self.runs.retain(|_, holders| holders.change(worker, |held| *held = H::default()));
+        self.runs.retain(|holders| holders.change(worker, |held| *held = H::default()));
     }
 }
 
@@ -203,7 +133,7 @@ impl PrefixIndex {
     pub fn apply(&mut self, worker: u32, event: &CacheEvent) {
         match event {
             CacheEvent::Stored { run, copy: false } => {
-                self.holder(worker, run.content).insert(run.first, run.end());
+                self.grow(worker, run.content, |held| held.insert(run.first, run.end()));
             }
             CacheEvent::Removed { run, copy: false } => {
                 self.update(worker, run.content, |held| held.remove(run.first, run.end()));

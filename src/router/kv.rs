@@ -57,6 +57,52 @@ pub struct Terms {
     pub cost: f64,
 }
 
+/// What all workers are asked alike.
+struct Ask {
+    block: f64,
+    prompt_tokens: u64,
+    prompt_blocks: u32,
+    /// Partial ones counted, at least 1.
+    request_blocks: f64,
+    /// What decay begins at; 0 without.
+    least_prefill_tokens: u64,
+}
+
+impl Ask {
+    fn new(request: &RouteRequest, view: &ClusterView, decays: bool) -> Ask {
+        let least = view.loads.prefill_tokens.iter().copied().min().filter(|_| decays);
+        Ask {
+            block: f64::from(view.block_tokens),
+            prompt_tokens: u64::from(request.prompt_tokens),
+            prompt_blocks: request.prompt_tokens / view.block_tokens,
+            request_blocks: f64::from(request.prompt_tokens.div_ceil(view.block_tokens).max(1)),
+            least_prefill_tokens: least.unwrap_or(0),
+        }
+    }
+}
+
+/// What is known of one worker.
+struct Asked {
+    requests: u32,
+    prefill_tokens: u64,
+    active_blocks: u64,
+    overlap: u32,
+    active_overlap: u32,
+}
+
+#[inline(always)]
+fn workers<'a>(view: &'a ClusterView) -> impl Iterator<Item = Asked> + 'a {
+    let loads = view.loads.requests.iter().zip(&view.loads.prefill_tokens);
+    let loads = loads.zip(&view.loads.active_blocks).zip(view.overlaps).zip(view.active_overlaps);
+    loads.map(|((((requests, prefill_tokens), active_blocks), overlap), active_overlap)| Asked {
+        requests: *requests,
+        prefill_tokens: *prefill_tokens,
+        active_blocks: *active_blocks,
+        overlap: *overlap,
+        active_overlap: *active_overlap,
+    })
+}
+
 impl Kv {
     fn new(spec: &RouterSpec) -> Kv {
         let kv = &spec.kv;
@@ -72,37 +118,41 @@ impl Kv {
         }
     }
 
-    /// The terms of every worker, in order.
-    fn terms<'a>(
-        &'a self,
-        request: &RouteRequest,
-        view: &'a ClusterView,
-    ) -> impl Iterator<Item = Terms> + 'a {
-        let block = f64::from(view.block_tokens);
-        let prompt_tokens = u64::from(request.prompt_tokens);
-        let prompt_blocks = request.prompt_tokens / view.block_tokens;
-        let request_blocks = f64::from(request.prompt_tokens.div_ceil(view.block_tokens).max(1));
-        let decays = self.decay != 0.0;
-        let least = view.loads.iter().map(|load| load.prefill_tokens).min().filter(|_| decays);
-        let least = least.unwrap_or(0);
-        let workers = view.loads.iter().zip(view.overlaps).zip(view.active_overlaps);
-        workers.map(move |((load, overlap), active_overlap)| {
-            let prefill_blocks = (load.prefill_tokens + prompt_tokens) as f64 / block;
-            // Two divisions that change nothing without decay.
-            let decay = if decays {
-                let excess = (load.prefill_tokens - least) as f64 / block;
-                1.0 / (1.0 + self.decay * (excess / request_blocks))
-            } else {
-                1.0
-            };
-            let credit_blocks = self.credit * decay * f64::from(*overlap);
-            let new_blocks = prompt_blocks - active_overlap;
-            let decode_blocks = (load.active_blocks + u64::from(new_blocks)) as f64;
-            let request_term = self.request_weight * f64::from(load.requests);
-            let prefill = self.scale * (prefill_blocks - credit_blocks).max(0.0);
-            let cost = prefill + decode_blocks + request_term;
-            Terms { prefill_blocks, credit_blocks, decode_blocks, request_term, cost }
-        })
+    /// What the prefill queued at a worker leaves of its credit; 1 without decay.
+    fn decay(&self, ask: &Ask, worker: &Asked) -> f64 {
+        if self.decay == 0.0 {
+            return 1.0;
+        }
+        let excess = (worker.prefill_tokens - ask.least_prefill_tokens) as f64 / ask.block;
+        1.0 / (1.0 + self.decay * (excess / ask.request_blocks))
+    }
+
+    #[inline(always)]
+    fn terms(&self, ask: &Ask, worker: &Asked, decay: f64) -> Terms {
+        let prefill_blocks = (worker.prefill_tokens + ask.prompt_tokens) as f64 / ask.block;
+        let credit_blocks = self.credit * decay * f64::from(worker.overlap);
+        let new_blocks = ask.prompt_blocks - worker.active_overlap;
+        let decode_blocks = (worker.active_blocks + u64::from(new_blocks)) as f64;
+        let request_term = self.request_weight * f64::from(worker.requests);
+        let prefill = self.scale * (prefill_blocks - credit_blocks).max(0.0);
+        let cost = prefill + decode_blocks + request_term;
+        Terms { prefill_blocks, credit_blocks, decode_blocks, request_term, cost }
+    }
+
+    /// The cost of every worker, in order. The loop without decay is plain arithmetic over arrays, so
+    /// that the compiler does several workers at a time.
+    fn score(&mut self, ask: &Ask, view: &ClusterView) {
+        let mut costs = std::mem::take(&mut self.costs);
+        costs.resize(view.loads.workers(), 0.0);
+        let places = costs.iter_mut().zip(workers(view));
+        if self.decay == 0.0 {
+            places.for_each(|(cost, worker)| *cost = self.terms(ask, &worker, 1.0).cost);
+        } else {
+            places.for_each(|(cost, worker)| {
+                *cost = self.terms(ask, &worker, self.decay(ask, &worker)).cost;
+            });
+        }
+        self.costs = costs;
     }
 
     fn explain(&self, terms: &[Terms], ties: u32, out: &mut Explanation) {
@@ -142,14 +192,12 @@ impl Router for Kv {
         rng: &mut Rng,
         explain: Option<&mut Explanation>,
     ) -> u32 {
-        let mut costs = std::mem::take(&mut self.costs);
-        costs.clear();
-        costs.extend(self.terms(request, view).map(|terms| terms.cost));
-        let (chosen, ties) = pick::by_cost(&costs, self.temperature, rng);
-        self.costs = costs;
+        let ask = Ask::new(request, view, self.decay != 0.0);
+        self.score(&ask, view);
+        let (chosen, ties) = pick::by_cost(&self.costs, self.temperature, rng);
         if let Some(out) = explain {
-            let terms: Vec<Terms> = self.terms(request, view).collect();
-            self.explain(&terms, ties, out);
+            let terms = workers(view).map(|of| self.terms(&ask, &of, self.decay(&ask, &of)));
+            self.explain(&terms.collect::<Vec<_>>(), ties, out);
         }
         chosen as u32
     }

@@ -21,7 +21,7 @@ struct KvLinear {
 
 /// Load fraction of one worker.
 fn load_fraction(view: &ClusterView, worker: usize) -> f64 {
-    view.loads[worker].active_blocks as f64 / f64::from(view.kv_blocks)
+    view.loads.active_blocks[worker] as f64 / f64::from(view.kv_blocks)
 }
 
 impl KvLinear {
@@ -53,7 +53,7 @@ impl Router for KvLinear {
     ) -> u32 {
         let mut costs = std::mem::take(&mut self.costs);
         costs.clear();
-        costs.extend((0..view.loads.len()).map(|at| -self.score(view, at)));
+        costs.extend((0..view.loads.workers()).map(|at| -self.score(view, at)));
         let temperature = self.spec.kv.temperature;
         let (chosen, ties) = pick::by_cost(&costs, temperature, rng);
         self.costs = costs;
@@ -61,7 +61,7 @@ impl Router for KvLinear {
             out.ties = ties;
             out.reason = pick::reason(ties, temperature, "best score");
             out.candidates =
-                (0..view.loads.len()).map(|at| (at as u32, self.candidate(view, at))).collect();
+                (0..view.loads.workers()).map(|at| (at as u32, self.candidate(view, at))).collect();
         }
         chosen as u32
     }

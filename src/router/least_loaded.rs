@@ -16,7 +16,7 @@ struct LeastLoaded {
 
 /// A worker whose score is its number of requests in flight.
 pub fn by_requests(view: &ClusterView, worker: u32) -> (u32, Candidate) {
-    let requests = f64::from(view.loads[worker as usize].requests);
+    let requests = f64::from(view.loads.requests[worker as usize]);
     let terms = vec![("requests", requests)];
     (worker, Candidate { load: requests, terms, score: requests })
 }
@@ -34,13 +34,14 @@ impl Router for LeastLoaded {
         explain: Option<&mut Explanation>,
     ) -> u32 {
         self.costs.clear();
-        self.costs.extend(view.loads.iter().map(|load| f64::from(load.requests)));
+        self.costs.extend(view.loads.requests.iter().map(|requests| f64::from(*requests)));
         let (chosen, ties) = pick::least(&self.costs, rng);
         if let Some(out) = explain {
             out.lower_wins = true;
             out.ties = ties;
             out.reason = pick::reason(ties, 0.0, "fewest requests in flight");
-            out.candidates = (0..view.loads.len() as u32).map(|at| by_requests(view, at)).collect();
+            out.candidates =
+                (0..view.loads.workers() as u32).map(|at| by_requests(view, at)).collect();
         }
         chosen as u32
     }

@@ -12,6 +12,7 @@ pub mod index;
 pub mod pick;
 pub mod polled;
 
+mod holders;
 mod kv;
 mod kv_linear;
 mod least_loaded;
@@ -57,11 +58,47 @@ pub struct WorkerLoad {
     pub active_blocks: u64,
 }
 
+/// The bookkeeping about all workers, one array for each number: scores are made from them many
+/// workers at a time.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Loads {
+    /// [`WorkerLoad::requests`] of each.
+    pub requests: Vec<u32>,
+    /// [`WorkerLoad::prefill_tokens`] of each.
+    pub prefill_tokens: Vec<u64>,
+    /// [`WorkerLoad::active_blocks`] of each.
+    pub active_blocks: Vec<u64>,
+}
+
+impl Loads {
+    /// Idle workers.
+    pub fn idle(workers: usize) -> Loads {
+        std::iter::repeat_n(WorkerLoad::default(), workers).collect()
+    }
+
+    /// Number of workers.
+    pub fn workers(&self) -> usize {
+        self.requests.len()
+    }
+}
+
+impl FromIterator<WorkerLoad> for Loads {
+    fn from_iter<I: IntoIterator<Item = WorkerLoad>>(loads: I) -> Loads {
+        let mut all = Loads::default();
+        for load in loads {
+            all.requests.push(load.requests);
+            all.prefill_tokens.push(load.prefill_tokens);
+            all.active_blocks.push(load.active_blocks);
+        }
+        all
+    }
+}
+
 /// A router's view of the cluster at a decision. Slices have one entry per worker.
 #[derive(Clone, Copy, Debug)]
 pub struct ClusterView<'a> {
     /// Bookkeeping per worker.
-    pub loads: &'a [WorkerLoad],
+    pub loads: &'a Loads,
     /// Leading prompt blocks believed cached, per worker; empty where the policy needs no index.
     pub overlaps: &'a [u32],
     /// Leading prompt blocks held by requests in flight, per worker; empty where not needed.

@@ -36,10 +36,10 @@ impl Router for OracleSharedCache {
         explain: Option<&mut Explanation>,
     ) -> u32 {
         let prefill =
-            |at: usize| view.loads[at].prefill_tokens as f64 / f64::from(view.block_tokens);
-        let active = |at: usize| view.loads[at].active_blocks as f64;
+            |at: usize| view.loads.prefill_tokens[at] as f64 / f64::from(view.block_tokens);
+        let active = |at: usize| view.loads.active_blocks[at] as f64;
         self.costs.clear();
-        self.costs.extend((0..view.loads.len()).map(|at| prefill(at) + active(at)));
+        self.costs.extend((0..view.loads.workers()).map(|at| prefill(at) + active(at)));
         let (chosen, ties) = pick::least(&self.costs, rng);
         if let Some(out) = explain {
             out.lower_wins = true;
@@ -51,7 +51,8 @@ impl Router for OracleSharedCache {
                 terms: terms(at),
                 score: prefill(at) + active(at),
             };
-            out.candidates = (0..view.loads.len()).map(|at| (at as u32, candidate(at))).collect();
+            out.candidates =
+                (0..view.loads.workers()).map(|at| (at as u32, candidate(at))).collect();
         }
         chosen as u32
     }

@@ -3,13 +3,28 @@
 use crate::rng::Rng;
 use rand::RngExt;
 
+/// Costs compared side by side.
+const LANES: usize = 8;
+
 /// The index of the least cost, uniform among equals; and how many are equal.
 pub fn least(costs: &[f64], rng: &mut Rng) -> (usize, u32) {
-    let best = costs.iter().copied().fold(f64::INFINITY, f64::min);
+    let best = minimum(costs);
     let ties = costs.iter().filter(|cost| **cost == best).count();
     let nth = if ties > 1 { rng.random_range(0..ties) } else { 0 };
     let mut equal = costs.iter().enumerate().filter(|(_, cost)| **cost == best);
     (equal.nth(nth).map_or(0, |(at, _)| at), ties as u32)
+}
+
+/// The least of `costs`. In lanes: one comparison after the other would wait for each before.
+fn minimum(costs: &[f64]) -> f64 {
+    let mut least = [f64::INFINITY; LANES];
+    let (lanes, rest) = costs.as_chunks::<LANES>();
+    for lane in lanes {
+        for (least, cost) in least.iter_mut().zip(lane) {
+            *least = if cost < least { *cost } else { *least };
+        }
+    }
+    least.iter().chain(rest).copied().fold(f64::INFINITY, f64::min)
 }
 
 /// Dynamo's softmax: `p_i ∝ exp(−(cost_i − min) / ((max − min) · T))`, uniform where all are equal;

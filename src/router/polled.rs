@@ -2,7 +2,7 @@
 //! time. Requests routed in between are not seen, so that routers by polled loads send what comes
 //! between two polls to the same worker (`reference/routers.md`, herding).
 
-use super::WorkerLoad;
+use super::Loads;
 
 /// What a worker's metrics show.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -17,14 +17,14 @@ pub struct Polled {
 #[derive(Debug)]
 pub struct PolledLoads {
     latest: Vec<Polled>,
-    loads: Vec<WorkerLoad>,
+    loads: Loads,
 }
 
 impl PolledLoads {
     /// Of `workers` workers that have shown nothing so far.
     pub fn new(workers: usize) -> PolledLoads {
         let latest = vec![Polled::default(); workers];
-        PolledLoads { latest, loads: vec![WorkerLoad::default(); workers] }
+        PolledLoads { latest, loads: Loads::idle(workers) }
     }
 
     /// Worker number `worker`, from 0, was polled.
@@ -33,14 +33,12 @@ impl PolledLoads {
     }
 
     /// Loads for a decision. What metrics do not tell comes from the router's `own` books.
-    pub fn loads(&mut self, own: &[WorkerLoad]) -> &[WorkerLoad] {
-        let workers = self.loads.iter_mut().zip(&self.latest).zip(own);
-        for ((load, latest), own) in workers {
-            *load = WorkerLoad {
-                requests: latest.requests,
-                prefill_tokens: own.prefill_tokens,
-                active_blocks: latest.used_blocks.unwrap_or(own.active_blocks),
-            };
+    pub fn loads(&mut self, own: &Loads) -> &Loads {
+        self.loads.prefill_tokens.clone_from(&own.prefill_tokens);
+        for (worker, latest) in self.latest.iter().enumerate() {
+            self.loads.requests[worker] = latest.requests;
+            let used = latest.used_blocks.unwrap_or(own.active_blocks[worker]);
+            self.loads.active_blocks[worker] = used;
         }
         &self.loads
     }

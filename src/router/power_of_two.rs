@@ -26,13 +26,13 @@ impl Router for PowerOfTwo {
         rng: &mut Rng,
         explain: Option<&mut Explanation>,
     ) -> u32 {
-        let workers = view.loads.len() as u32;
+        let workers = view.loads.workers() as u32;
         if workers == 1 {
             return 0;
         }
         let first = rng.random_range(0..workers);
         let second = (first + rng.random_range(1..workers)) % workers;
-        let load = |worker: u32| view.loads[worker as usize].requests;
+        let load = |worker: u32| view.loads.requests[worker as usize];
         let chosen = if load(first) <= load(second) { first } else { second };
         if let Some(out) = explain {
             out.lower_wins = true;

@@ -22,12 +22,12 @@ impl Router for Random {
         explain: Option<&mut Explanation>,
     ) -> u32 {
         if let Some(out) = explain {
-            let workers = view.loads.len() as u32;
+            let workers = view.loads.workers() as u32;
             let candidate = |at| (at, Candidate { load: 0.0, terms: Vec::new(), score: 0.0 });
             out.ties = workers;
             out.reason = "drawn uniformly".into();
             out.candidates = (0..workers).map(candidate).collect();
         }
-        rng.random_range(0..view.loads.len() as u32)
+        rng.random_range(0..view.loads.workers() as u32)
     }
 }

@@ -25,9 +25,9 @@ impl Router for RoundRobin {
         _rng: &mut Rng,
         explain: Option<&mut Explanation>,
     ) -> u32 {
-        let chosen = self.next % view.loads.len() as u64;
+        let chosen = self.next % view.loads.workers() as u64;
         if let Some(out) = explain {
-            let workers = view.loads.len() as u64;
+            let workers = view.loads.workers() as u64;
             let turns = |worker: u64| ((worker + workers - chosen) % workers) as f64;
             let candidate = |worker: u64| {
                 let score = turns(worker);

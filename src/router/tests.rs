@@ -25,6 +25,7 @@ fn request(prompt_tokens: u32) -> RouteRequest<'static> {
 /// Routes once with the given overlaps and active blocks; (worker from 1, scores).
 fn route(spec: &RouterSpec, name: &str, overlaps: &[u32], loads: &[WorkerLoad]) -> (u32, Vec<f64>) {
     let zero = vec![0; loads.len()];
+    let loads = &loads.iter().copied().collect();
     let view =
         ClusterView { loads, overlaps, active_overlaps: &zero, block_tokens: 16, kv_blocks: 1000 };
     let mut explanation = Explanation::default();

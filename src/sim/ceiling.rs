@@ -1,23 +1,27 @@
 //! The ceiling: what one infinite cache shared by all workers would reuse. Full blocks, the same
 //! last-token rule as a worker, prompt and output inserted at arrival.
 
-use crate::prompt::BlockRun;
-use rustc_hash::FxHashMap;
+use crate::prompt::{BlockRun, RunMap};
 
 /// Every run seen so far, and how many of its leading blocks.
 #[derive(Default)]
 pub struct Ceiling {
-    seen: FxHashMap<u64, u32>,
+    seen: RunMap<u32>,
 }
 
 impl Ceiling {
+    /// For runs named by one [`crate::prompt::Paths`].
+    pub fn numbered() -> Ceiling {
+        Ceiling { seen: RunMap::numbered() }
+    }
+
     /// A request arrives; prompt tokens it finds. `runs` cover prompt and output.
     pub fn arrive(&mut self, runs: &[BlockRun], prompt_tokens: u32, block_tokens: u32) -> u32 {
         let most = (prompt_tokens - 1) / block_tokens;
         let mut found = 0;
         let mut goes_on = true;
         for run in runs {
-            let seen = self.seen.entry(run.content).or_insert(0);
+            let seen = self.seen.get_or_insert_with(run.content, || 0);
             if goes_on {
                 found += run.end().min(*seen).saturating_sub(run.first);
                 goes_on = *seen >= run.end() && found < most;
@@ -30,7 +34,7 @@ impl Ceiling {
     /// Keeps blocks for ever.
     pub fn insert(&mut self, runs: &[BlockRun]) {
         for run in runs {
-            let seen = self.seen.entry(run.content).or_insert(0);
+            let seen = self.seen.get_or_insert_with(run.content, || 0);
             *seen = run.end().max(*seen);
         }
     }

@@ -5,6 +5,7 @@
 //! Only steps begin in order of worker, unless workers share a cache: so it does not matter how far
 //! ahead they were planned.
 
+mod ahead;
 pub mod ceiling;
 mod conserve;
 pub mod event;
@@ -113,8 +114,12 @@ impl<'a> Simulation<'a> {
         let workers = setup.workers();
         let routers = setup.frontends();
         let needs = routers[0].needs();
+        // An index that forgets run by run wants them as they are.
+        let joins = needs.index != IndexSource::Decisions;
         let caches = setup.caches(needs.shared_cache);
         let sink_wants_events = sink.wants_cache_events();
+        let routers =
+            if joins { routers.into_iter().map(Frontend::numbered).collect() } else { routers };
         Simulation {
             now: Nanos::ZERO,
             queue: EventQueue::default(),
@@ -127,8 +132,8 @@ impl<'a> Simulation<'a> {
             woken: vec![false; workers],
             stalled: Vec::new(),
             latency: setup.latency(),
-            paths: (needs.index != IndexSource::Decisions).then(Paths::default),
-            truth: PrefixIndex::default(),
+            paths: joins.then(Paths::default),
+            truth: if joins { PrefixIndex::numbered() } else { PrefixIndex::default() },
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
@@ -136,7 +141,7 @@ impl<'a> Simulation<'a> {
             events_wanted: sink_wants_events || needs.index == IndexSource::Events,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
-            ceiling: Ceiling::default(),
+            ceiling: if joins { Ceiling::numbered() } else { Ceiling::default() },
             recorder: setup.recorder(),
             active: Nanos::ZERO,
             steps: 0,
@@ -160,6 +165,7 @@ impl<'a> Simulation<'a> {
                 }
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
+                    self.look_ahead();
                     self.advance(at)?;
                     self.happen(event)?;
                 }

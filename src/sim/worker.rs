@@ -8,6 +8,7 @@
 //!
 //! Source: `shared/reference/vllm.md`; where `dynamo-mocker` differs, `shared/reference/dynamo.md` §2.2b.
 
+mod ahead;
 mod begin;
 mod blocked;
 mod cruise;

@@ -3,14 +3,14 @@
 use crate::state::State;
 use kvroute::request::RequestId;
 use kvroute::rng::Rng;
-use kvroute::router::{self, ClusterView, Explanation, RouteRequest, Router, WorkerLoad};
+use kvroute::router::{self, ClusterView, Explanation, Loads, RouteRequest, Router, WorkerLoad};
 use kvroute::scenario::RouterSpec;
 use kvroute::units::Nanos;
 
 /// kvroute's policy with a state to decide on.
 pub struct Ours {
     policy: Box<dyn Router>,
-    loads: Vec<WorkerLoad>,
+    loads: Loads,
     overlaps: Vec<u32>,
     active_overlaps: Vec<u32>,
     block: u32,

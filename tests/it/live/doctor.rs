@@ -1,9 +1,9 @@
 //! `kvroute live doctor` against set-ups with one thing wrong: it names that, and nothing else.
 
-use super::stand_in::{Engine, HEALTHY, Habits, Publisher, TEMPLATE, folder, front_end};
 use super::program;
 use super::script::status;
 use super::server::Server;
+use super::stand_in::{Engine, HEALTHY, Habits, Publisher, TEMPLATE, folder, front_end};
 use serde_json::Value;
 use std::net::TcpListener;
 use std::path::Path;

@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::report::plot::png;
 use crate::report::run_dir::RunDir;
 use crate::sweep::{METRICS, Table, metric};
-use grid::Grid;
+use grid::{Grid, Lines};
+use rayon::prelude::*;
 
 /// Metrics with a heat map of their own.
 const HEAT: &[&str] = &[
@@ -26,41 +27,50 @@ const HEAT: &[&str] = &[
     "busy_spread",
 ];
 
-/// A finished plot: file name without its ending, SVG.
-type Plot = (String, String);
+/// A plot: file name without its ending, and what draws its SVG.
+type Plot<'a> = (String, Box<dyn Fn() -> Result<String> + Send + Sync + 'a>);
 
-/// Draws all plots that suit the sweep into `plots/`, as SVG and PNG.
+/// Draws all plots that suit the sweep into `plots/`, as SVG and PNG, on the threads of the caller's
+/// pool.
 ///
 /// # Errors
 /// Where a file cannot be written.
 pub(super) fn write(dir: &RunDir, head: &Head, table: &Table) -> Result<()> {
-    for (name, svg) in all(head, table)? {
-        dir.write(&format!("plots/{name}.svg"), svg.as_bytes())?;
-        dir.write(&format!("plots/{name}.png"), &png(&svg)?)?;
-    }
-    Ok(())
-}
-
-fn all(head: &Head, table: &Table) -> Result<Vec<Plot>> {
     let about = about(head, &table.plan)?;
     let grid = Grid::of(table);
-    let mut plots = Vec::new();
+    let lines = grid.lines(table);
+    all(&about, table, &grid, lines.as_ref()).par_iter().with_max_len(1).try_for_each(
+        |(name, draw)| {
+            let svg = draw()?;
+            dir.write(&format!("plots/{name}.svg"), svg.as_bytes())?;
+            dir.write(&format!("plots/{name}.png"), &png(&svg)?)
+        },
+    )
+}
+
+fn all<'a>(
+    about: &'a str,
+    table: &'a Table,
+    grid: &'a Grid,
+    lines: Option<&'a Lines>,
+) -> Vec<Plot<'a>> {
+    let mut plots: Vec<Plot> = Vec::new();
     if grid.has_heat() {
         for place in shown_metrics(table) {
             let name = format!("heat_{}", METRICS[place].name);
-            plots.push((name, heat::draw(&about, table, &grid, place)?));
+            plots.push((name, Box::new(move || heat::draw(about, table, grid, place))));
         }
     }
-    if let Some(lines) = grid.lines(table) {
-        plots.push(("lines".into(), lines::draw(&about, table, &lines)?));
+    if let Some(lines) = lines {
+        plots.push(("lines".into(), Box::new(move || lines::draw(about, table, lines))));
         if lines.is_load {
-            plots.push(("knee".into(), lines::draw_knee(&about, table, &lines)?));
+            plots.push(("knee".into(), Box::new(move || lines::draw_knee(about, table, lines))));
         }
     }
     if table.plan.points.len() > 2 {
-        plots.push(("tradeoff".into(), pareto::draw(&about, table, &grid)?));
+        plots.push(("tradeoff".into(), Box::new(move || pareto::draw(about, table, grid))));
     }
-    Ok(plots)
+    plots
 }
 
 /// Those of [`HEAT`] that the runs have, and the one that ranks.
