@@ -196,7 +196,8 @@ pub fn choosing<'a>(
     let frontend = Frontend::new(policy, &spec.kv, facts, seed, 0);
     if !listens {
         let blocks = Box::new(SegmentBlocks { block_tokens });
-        let dispatch = Box::new(Routed::new(frontend, blocks, None, block_tokens));
+        let dispatch = Routed::new(frontend, blocks, None, block_tokens);
+        let dispatch = Box::new(dispatch.explaining(scenario.output.decisions));
         return Ok(Choosing { dispatch, events: None });
     }
     let path = options.tokenizer.as_deref();
@@ -205,7 +206,8 @@ pub fn choosing<'a>(
     let news = EventNews::new(received, arm.targets.len(), block_tokens);
     let dispatch = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
     let events = Some(Listening { feeds: feeds.to_vec(), deliveries });
-    Ok(Choosing { dispatch: Box::new(dispatch), events })
+    let dispatch = Box::new(dispatch.explaining(scenario.output.decisions));
+    Ok(Choosing { dispatch, events })
 }
 
 #[cfg(test)]
