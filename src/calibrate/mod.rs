@@ -3,6 +3,7 @@
 pub mod fit;
 mod nnls;
 pub mod read;
+mod run;
 mod text;
 
 pub use fit::{Errors, Fit, fit};

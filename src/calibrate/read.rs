@@ -1,4 +1,4 @@
-//! Measurements from CSV files; what a file holds is told by its header.
+//! Measurements from CSV files; what a file holds is told by its header. A folder is that of a live run.
 //!
 //! | kind | columns | a row is |
 //! |---|---|---|
@@ -61,17 +61,13 @@ enum Layout {
     Table,
 }
 
-/// Reads one file.
+/// Reads one file, or the folder of a live run.
 ///
 /// # Errors
 /// Where it is no file of measurements, or a line of it is damaged.
 pub fn read(path: &Path) -> Result<Vec<Row>> {
     if path.is_dir() {
-        return Err(Error::input(format!(
-            "{} is a folder; calibrate reads CSV files of step or request measurements so far, \
-             not run folders",
-            path.display()
-        )));
+        return super::run::read(path);
     }
     let file = std::fs::File::open(path).map_err(|why| Error::unreadable(path, why))?;
     parse(path, file)
@@ -198,7 +194,7 @@ fn add_chunks(
 }
 
 /// `sequences` that decode on `context` tokens each; the shape counts the new token too.
-fn add_decodes(
+pub(super) fn add_decodes(
     shape: &mut BatchShape,
     sequences: u32,
     context: u32,

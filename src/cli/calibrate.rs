@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 
 /// Measurements are CSV files; what one holds is told by its header: an engine's step log
 /// (ctx_reqs, ctx_tokens, gen_reqs, elapsed_ms), prefill requests (context_cached, uncached, ttft_s),
-/// decoding batches (batch, context, itl_median_s), or step tables (kind, new_tokens,
-/// context_tokens, batch, step_ms). Files are fitted together.
+/// decoding batches (batch, context, itl_median_s), prefill beside decoding (beside_batch,
+/// beside_context, uncached, gap_s), or step tables (kind, new_tokens, context_tokens, batch, step_ms).
+/// The folder of a live run gives the requests that nobody disturbed. All are fitted together.
 #[derive(Args)]
 pub struct CalibrateArgs {
-    /// Files of measurements (run folders of live runs: later)
-    #[arg(required = true, value_name = "STEPS.csv")]
+    /// Files of measurements, or folders of live runs
+    #[arg(required = true, value_name = "STEPS.csv|RUN_DIR")]
     measurements: Vec<PathBuf>,
     /// Preset file to write, for --latency FILE; residual plots go beside it
     /// [default: out/calibrate/NAME.toml]

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 #[derive(Args)]
 pub struct ExplainArgs {
-    /// Folder of a run made with --decisions
+    /// Folder of a run made with --decisions, simulated or live
     run_dir: PathBuf,
     /// Request to explain; without it, the ten costliest decisions
     #[arg(long, value_name = "ID")]

@@ -16,7 +16,7 @@ use kvroute::live::client::{Reuse, Target};
 use kvroute::live::connect;
 use kvroute::live::options::LiveOptions;
 use kvroute::live::plan;
-use kvroute::live::summary::LiveSummary;
+use kvroute::live::summary::{LiveSummary, LiveTarget};
 use kvroute::live::text::Texts;
 use kvroute::report::live::{self as report, ExportHead};
 use kvroute::scenario::Scenario;
@@ -136,6 +136,9 @@ pub struct LiveArgs {
     /// Draw no plots
     #[arg(long, help_heading = "Output")]
     no_plots: bool,
+    /// Write decisions.jsonl, what `kvroute explain` reads; with --worker, where kvroute itself routes
+    #[arg(long, help_heading = "Output")]
+    decisions: bool,
     /// Print summary.json instead of the table
     #[arg(long, help_heading = "Output")]
     json: bool,
@@ -153,10 +156,20 @@ impl LiveArgs {
         if self.no_plots {
             draft.set("output.plots", Value::Boolean(false))?;
         }
+        if self.decisions {
+            draft.set("output.decisions", Value::Boolean(true))?;
+        }
         if let Some(runs) = self.runs {
             draft.set("seeds", Value::Integer(runs.into()))?;
         }
-        compare::prepare(draft.finish()?)
+        let scenario = draft.finish()?;
+        if scenario.output.decisions && self.worker.is_empty() {
+            return Err(Error::input(
+                "--decisions records kvroute's own decisions, and behind --url and --arm the server \
+                 chooses; give the workers' own endpoints with --worker",
+            ));
+        }
+        compare::prepare(scenario)
     }
 
     /// Where and how; the endpoints are those of all arms, each once.
@@ -264,7 +277,10 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
     let summary = LiveSummary {
         schema_version: "1",
         scenario,
-        live: plan::target(&options, &texts),
+        live: LiveTarget {
+            routed_by: if args.worker.is_empty() { "server" } else { "kvroute" },
+            ..plan::target(&options, &texts)
+        },
         runs: outputs.iter().map(|output| output.run.clone()).collect(),
         compare_sim: compare_sim.flatten(),
     };

@@ -194,7 +194,8 @@ pub fn choosing<'a>(
     };
     let listens = policy.needs().index == IndexSource::Events && spec.kv.events;
     let frontend = Frontend::new(policy, &spec.kv, facts, seed, 0);
-    let polling = |routed: Routed<'a>| -> Result<Box<dyn Dispatch + 'a>> {
+    let finish = |routed: Routed<'a>| -> Result<Box<dyn Dispatch + 'a>> {
+        let routed = routed.explaining(scenario.output.decisions);
         if spec.metrics_interval.is_none() {
             return Ok(Box::new(routed));
         }
@@ -203,7 +204,7 @@ pub fn choosing<'a>(
     };
     if !listens {
         let blocks = Box::new(SegmentBlocks { block_tokens });
-        let dispatch = polling(Routed::new(frontend, blocks, None, block_tokens))?;
+        let dispatch = finish(Routed::new(frontend, blocks, None, block_tokens))?;
         return Ok(Choosing { dispatch, events: None });
     }
     let path = options.tokenizer.as_deref();
@@ -212,7 +213,7 @@ pub fn choosing<'a>(
     let news = EventNews::new(received, feeds, block_tokens);
     let routed = Routed::new(frontend, Box::new(blocks), Some(Box::new(news)), block_tokens);
     let events = Some(Listening { feeds: feeds.to_vec(), deliveries });
-    Ok(Choosing { dispatch: polling(routed)?, events })
+    Ok(Choosing { dispatch: finish(routed)?, events })
 }
 
 /// Pages of metrics belong to workers by their order.

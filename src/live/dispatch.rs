@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::prompt::{BlockRun, CacheEvent, block_runs};
 use crate::request::{Request, RequestId};
 use crate::router::polled::Polled;
-use crate::router::{Frontend, RouteRequest};
+use crate::router::{Decision, Frontend, RouteRequest};
 use crate::units::Nanos;
 use std::sync::Arc;
 
@@ -23,6 +23,17 @@ pub struct Choice {
     pub predicted_tokens: Option<u32>,
 }
 
+/// A decision of our own, for those who ask why.
+#[derive(Clone, Debug)]
+pub struct Explained {
+    /// What the router decided, and why.
+    pub decision: Decision,
+    /// Length of the prompt as the router saw it, tokens.
+    pub prompt_tokens: u32,
+    /// Its full blocks.
+    pub prompt_blocks: u32,
+}
+
 /// Chooses endpoints.
 pub trait Dispatch: Send {
     /// Where `request`, whose prompt reads `prompt`, goes now.
@@ -30,6 +41,11 @@ pub trait Dispatch: Send {
     /// # Errors
     /// Where the prompt cannot be tokenised as the server does.
     fn choose(&mut self, request: &Request, prompt: &Prompt, now: Nanos) -> Result<Choice>;
+
+    /// Why the last choice fell as it did, where that is recorded.
+    fn explained(&mut self) -> Option<Explained> {
+        None
+    }
 
     /// The first token of a request has come.
     fn first_token(&mut self, id: RequestId) {
@@ -153,6 +169,8 @@ pub struct Routed<'a> {
     block_tokens: u32,
     /// KV blocks of a worker, where loads are polled and that is known.
     polls: Option<Option<u32>>,
+    explains: bool,
+    explained: Option<Explained>,
 }
 
 impl<'a> Routed<'a> {
@@ -163,7 +181,8 @@ impl<'a> Routed<'a> {
         news: Option<Box<dyn CacheNews>>,
         block_tokens: u32,
     ) -> Routed<'a> {
-        Routed { frontend, blocks, news, block_tokens, polls: None }
+        let (polls, explains, explained) = (None, false, None);
+        Routed { frontend, blocks, news, block_tokens, polls, explains, explained }
     }
 
     /// The router goes by the workers' metrics; a worker has so many KV blocks, where that is known.
@@ -172,6 +191,11 @@ impl<'a> Routed<'a> {
         self.frontend = self.frontend.by_polled_loads();
         self.polls = Some(kv_blocks);
         self
+    }
+
+    /// Whether it says why it chose; that costs time.
+    pub fn explaining(self, explains: bool) -> Routed<'a> {
+        Routed { explains, ..self }
     }
 
     /// Tells the router what workers have told us.
@@ -196,15 +220,23 @@ impl Dispatch for Routed<'_> {
             // Only oracles may know, and there are none over real workers.
             true_best_overlap: 0,
         };
-        let decision = self.frontend.route(&route, &runs, false);
+        let decision = self.frontend.route(&route, &runs, self.explains);
         // The last token is always computed, so a whole prompt in the cache is no whole hit.
         let most = prompt_tokens.saturating_sub(1) / self.block_tokens;
-        Ok(Choice {
+        let choice = Choice {
             endpoint: decision.worker as usize,
             predicted_tokens: decision
                 .predicted_overlap
                 .map(|blocks| blocks.min(most) * self.block_tokens),
-        })
+        };
+        let prompt_blocks = prompt_tokens / self.block_tokens;
+        self.explained =
+            self.explains.then_some(Explained { decision, prompt_tokens, prompt_blocks });
+        Ok(choice)
+    }
+
+    fn explained(&mut self) -> Option<Explained> {
+        self.explained.take()
     }
 
     fn first_token(&mut self, id: RequestId) {

@@ -104,6 +104,7 @@ pub fn target(options: &LiveOptions, texts: &Texts) -> LiveTarget {
         endpoint_type: options.body.endpoint.name().into(),
         streaming: options.body.streaming,
         tokenizer: texts.tokenizer.name().into(),
+        routed_by: "server",
     }
 }
 

@@ -1,5 +1,6 @@
 //! The record of one live request: what was planned, what was seen on the wire, how it ended.
 
+use super::dispatch::Explained;
 use crate::request::{Request, RequestId};
 use crate::units::Nanos;
 use std::fmt;
@@ -107,6 +108,8 @@ pub struct LiveRecord {
     /// Prompt tokens that the router believed cached where it sent the request; `None` where it keeps no
     /// index or is not ours.
     pub predicted_hit_tokens: Option<u32>,
+    /// Why it went where it went; only where that is recorded.
+    pub decision: Option<Box<Explained>>,
     /// When it should have been sent.
     pub scheduled: Nanos,
     /// Just before its first byte went to the socket; `None` where there was no connection.
@@ -165,6 +168,7 @@ impl LiveRecord {
             planned_output_tokens: request.output_tokens,
             expected_hit_tokens: 0,
             predicted_hit_tokens: None,
+            decision: None,
             scheduled: request.arrival,
             sent: None,
             first_byte: None,

@@ -271,6 +271,7 @@ impl<'a> Run<'a> {
         let target = choice.endpoint;
         record.endpoint = target as u32;
         record.predicted_hit_tokens = choice.predicted_tokens;
+        record.decision = self.dispatch.explained().map(Box::new);
         let news = self.dispatch.wants_first_tokens().then(|| self.first_token.clone());
         let call = Call {
             target,

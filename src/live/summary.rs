@@ -36,6 +36,8 @@ pub struct LiveTarget {
     pub streaming: bool,
     /// Name of the tokenizer.
     pub tokenizer: String,
+    /// Who chose the workers: `kvroute`, or `server`.
+    pub routed_by: &'static str,
 }
 
 /// One live run, over the requests sent after the warm-up.

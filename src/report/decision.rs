@@ -27,10 +27,30 @@ pub struct DecisionRecord {
     pub tie: u32,
     /// Whether the lowest score is the best.
     pub lower_is_better: bool,
-    /// Regret: blocks that the best worker truly held beyond those of the chosen one.
-    pub cost: f64,
+    /// Regret: blocks that the best worker truly held beyond those of the chosen one; `None` of a live
+    /// run, where nobody knows.
+    pub cost: Option<f64>,
     /// All workers that could have been chosen, by number.
     pub candidates: Vec<Candidate>,
+    /// Of a live run: how the belief in the chosen worker came out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub live: Option<LiveHits>,
+}
+
+/// Hits of a request that was really sent, tokens.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LiveHits {
+    /// What the router believed cached; `None` where it keeps no index.
+    pub predicted_hit_tokens: Option<u32>,
+    /// What the server found; `None` where it did not say, or the request failed.
+    pub observed_hit_tokens: Option<u32>,
+}
+
+impl LiveHits {
+    /// How far the belief was off.
+    pub fn miss(self) -> Option<u32> {
+        Some(self.predicted_hit_tokens?.abs_diff(self.observed_hit_tokens?))
+    }
 }
 
 /// One worker at a decision.
@@ -40,8 +60,8 @@ pub struct Candidate {
     pub worker: u32,
     /// Leading prompt blocks the router believed it to hold; `None` where it keeps no index.
     pub believed_overlap_blocks: Option<u32>,
-    /// Leading prompt blocks it truly held.
-    pub true_overlap_blocks: u32,
+    /// Leading prompt blocks it truly held; `None` of a live run, where nobody knows.
+    pub true_overlap_blocks: Option<u32>,
     /// Finite terms that make up the score, in the policy's order; the same names for all workers.
     pub terms: Vec<(Cow<'static, str>, f64)>,
     /// Its load in the policy's own measure, one of the terms.
@@ -49,6 +69,24 @@ pub struct Candidate {
     /// The score; infinite for a worker that was ruled out.
     #[serde(deserialize_with = "infinite_if_null")]
     pub score: f64,
+}
+
+impl Candidate {
+    /// Of `worker`, from 0, with these terms of its score.
+    pub(super) fn new(
+        (worker, believed, held): (u32, Option<u32>, Option<u32>),
+        terms: &[(&'static str, f64)],
+        (load, score): (f64, f64),
+    ) -> Candidate {
+        Candidate {
+            worker: worker + 1,
+            believed_overlap_blocks: believed,
+            true_overlap_blocks: held,
+            terms: terms.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
+            load,
+            score,
+        }
+    }
 }
 
 /// JSON knows no infinity, and serde_json writes null for it.
@@ -137,8 +175,17 @@ mod tests {
     #[test]
     fn a_line_survives_writing_and_reading() {
         let line = r#"{"router":"kv","seed":1,"request":2,"time_ms":3.5,"prompt_tokens":100,"prompt_blocks":6,"chosen":1,"reason":"lowest cost","tie":1,"lower_is_better":true,"cost":0.0,"candidates":[{"worker":1,"believed_overlap_blocks":null,"true_overlap_blocks":3,"terms":[["prefill",2.5]],"load":1.5,"score":null}]}"#;
-        let record: DecisionRecord = serde_json::from_str(line).unwrap();
-        assert_eq!(record.candidates[0].score, f64::INFINITY);
-        assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        let live = line
+            .replace("\"cost\":0.0", "\"cost\":null")
+            .replace("blocks\":3", "blocks\":null")
+            .replace(
+                "null}]}",
+                "null}],\"live\":{\"predicted_hit_tokens\":64,\"observed_hit_tokens\":null}}",
+            );
+        for line in [line, &live] {
+            let record: DecisionRecord = serde_json::from_str(line).unwrap();
+            assert_eq!(record.candidates[0].score, f64::INFINITY);
+            assert_eq!(serde_json::to_string(&record).unwrap(), line);
+        }
     }
 }

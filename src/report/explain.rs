@@ -1,7 +1,9 @@
 //! `kvroute explain`: why a request went where it went, from the `decisions.jsonl` of a run.
 //! The file is read line by line: that of a large run does not fit in memory.
 
-use super::decision::{Candidate, DecisionRecord};
+mod words;
+
+use super::decision::{Candidate, DecisionRecord, LiveHits};
 use super::format::number;
 use crate::error::{Error, Result, did_you_mean};
 use std::collections::BTreeSet;
@@ -76,10 +78,7 @@ fn closed(why: io::Error) -> Error {
 fn for_each(run_dir: &Path, mut then: impl FnMut(DecisionRecord) -> Result<()>) -> Result<()> {
     let path = run_dir.join("decisions.jsonl");
     let file = File::open(&path).map_err(|why| match why.kind() {
-        io::ErrorKind::NotFound => Error::input(format!(
-            "{} records no decisions; run it again with --decisions",
-            run_dir.display()
-        )),
+        io::ErrorKind::NotFound => Error::input(no_decisions(run_dir)),
         _ => Error::unreadable(&path, why),
     })?;
     for (index, line) in BufReader::with_capacity(1 << 16, file).lines().enumerate() {
@@ -90,6 +89,20 @@ fn for_each(run_dir: &Path, mut then: impl FnMut(DecisionRecord) -> Result<()>) 
         then(decision)?;
     }
     Ok(())
+}
+
+/// Why there are none, and the cure.
+fn no_decisions(run_dir: &Path) -> String {
+    let dir = run_dir.display();
+    let summary = std::fs::read(run_dir.join("summary.json")).unwrap_or_default();
+    let summary: serde_json::Value = serde_json::from_slice(&summary).unwrap_or_default();
+    match summary["live"]["routed_by"].as_str() {
+        Some("server") => format!(
+            "in {dir} the server chose the workers, and it alone knows why; kvroute explains its own \
+             decisions: run it with --worker and --decisions"
+        ),
+        _ => format!("{dir} records no decisions; run it again with --decisions"),
+    }
 }
 
 /// What the file holds, for messages about what it does not hold.
@@ -139,10 +152,17 @@ impl Seen {
     }
 }
 
-/// Keeps the decisions of largest regret, the earliest among equals.
+/// What a decision cost: its regret in blocks; of a live run, where nobody knows that, the tokens by which
+/// the router was wrong about the worker it took.
+fn cost(decision: &DecisionRecord) -> f64 {
+    let miss = || decision.live.and_then(LiveHits::miss).map_or(0.0, f64::from);
+    decision.cost.unwrap_or_else(miss)
+}
+
+/// Keeps the costliest decisions, the earliest among equals.
 fn keep_costliest(kept: &mut Vec<DecisionRecord>, decision: DecisionRecord) {
     let is_before = |a: &DecisionRecord, b: &DecisionRecord| {
-        let order = b.cost.total_cmp(&a.cost).then(a.time_ms.total_cmp(&b.time_ms));
+        let order = cost(b).total_cmp(&cost(a)).then(a.time_ms.total_cmp(&b.time_ms));
         order.is_lt()
     };
     let place = kept.iter().position(|other| is_before(&decision, other));
@@ -152,28 +172,49 @@ fn keep_costliest(kept: &mut Vec<DecisionRecord>, decision: DecisionRecord) {
 
 /// The costliest decisions, one line each, and how to ask for one.
 fn overview(costliest: &[DecisionRecord], decisions: u64, run_dir: &Path) -> String {
-    let costly: Vec<&DecisionRecord> = costliest.iter().filter(|d| d.cost > 0.0).collect();
+    let costly: Vec<&DecisionRecord> = costliest.iter().filter(|d| cost(d) > 0.0).collect();
+    let is_live = costliest.iter().any(|decision| decision.live.is_some());
     let total = number(decisions as f64, 0);
     let dir = run_dir.display();
     let example = costliest.first().map_or(0, |decision| decision.request);
     let ask = format!("For one of them: kvroute explain {dir} --request {example}\n");
+    if costly.is_empty() && is_live {
+        return format!(
+            "In all {total} decisions the server found what the router believed.\n{ask}"
+        );
+    }
     if costly.is_empty() {
         return format!(
             "All {total} decisions took a worker with the most cached blocks of the prompt.\n{ask}"
         );
     }
-    let mut text = format!("The costliest of {total} decisions (reusable blocks passed by):\n");
+    let mut text = match is_live {
+        true => {
+            format!("Of {total} decisions, those in which the router was most wrong about hits:\n")
+        }
+        false => format!("The costliest of {total} decisions (reusable blocks passed by):\n"),
+    };
     for decision in costly {
         let worker = format!("worker-{}", decision.chosen);
+        let what = match decision.live {
+            Some(hits) => format!(
+                "{} hit tokens predicted, {} observed",
+                hits.predicted_hit_tokens.unwrap_or(0),
+                hits.observed_hit_tokens.unwrap_or(0)
+            ),
+            None => format!(
+                "{} of {} blocks passed by",
+                number(cost(decision), 0),
+                decision.prompt_blocks
+            ),
+        };
         let _ = writeln!(
             text,
-            "  request {:<8} {} seed {} at {} s: {worker}, {} of {} blocks passed by ({})",
+            "  request {:<8} {} seed {} at {} s: {worker}, {what} ({})",
             decision.request,
             decision.router,
             decision.seed,
             number(decision.time_ms / 1e3, 3),
-            number(decision.cost, 0),
-            decision.prompt_blocks,
             decision.reason,
         );
     }
@@ -197,7 +238,7 @@ pub fn render(decision: &DecisionRecord) -> String {
     if hidden > 0 {
         let _ = writeln!(text, "  ({hidden} more workers not shown)");
     }
-    for sentence in words(decision) {
+    for sentence in words::of(decision) {
         let _ = writeln!(text, "{sentence}");
     }
     text
@@ -222,15 +263,18 @@ fn shown(decision: &DecisionRecord) -> Vec<&Candidate> {
     order
 }
 
-/// The first worker with the greatest true overlap.
+/// The first worker with the greatest true overlap; `None` where nobody knows.
 fn best_overlap(decision: &DecisionRecord) -> Option<u32> {
-    let candidates = decision.candidates.iter();
-    let best = candidates.max_by_key(|c| (c.true_overlap_blocks, std::cmp::Reverse(c.worker)));
+    let known = decision.candidates.iter().filter(|c| c.true_overlap_blocks.is_some());
+    let best = known.max_by_key(|c| (c.true_overlap_blocks, std::cmp::Reverse(c.worker)));
     best.map(|candidate| candidate.worker)
 }
 
 fn table(decision: &DecisionRecord, shown: &[&Candidate]) -> String {
-    let mut header = vec!["".to_string(), "believed".into(), "held".into()];
+    let mut header = vec!["".to_string(), "believed".into()];
+    if knows_truth(decision) {
+        header.push("held".into());
+    }
     let first = decision.candidates.first();
     header.extend(first.iter().flat_map(|c| &c.terms).map(|term| term.0.to_string()));
     if has_scores(decision) {
@@ -260,6 +304,11 @@ fn table(decision: &DecisionRecord, shown: &[&Candidate]) -> String {
     text
 }
 
+/// Whether what workers truly held is known: a simulation knows.
+fn knows_truth(decision: &DecisionRecord) -> bool {
+    decision.candidates.iter().any(|candidate| candidate.true_overlap_blocks.is_some())
+}
+
 /// Whether the policy scores workers at all: turn-taking ones do not.
 fn has_scores(decision: &DecisionRecord) -> bool {
     let mut candidates = decision.candidates.iter();
@@ -271,8 +320,11 @@ fn cells(decision: &DecisionRecord, candidate: &Candidate) -> Vec<String> {
     let mut cells = vec![
         format!("worker-{}", candidate.worker),
         believed.map_or("-".into(), |blocks| blocks.to_string()),
-        candidate.true_overlap_blocks.to_string(),
     ];
+    if knows_truth(decision) {
+        let held = candidate.true_overlap_blocks;
+        cells.push(held.map_or("-".into(), |blocks| blocks.to_string()));
+    }
     cells.extend(candidate.terms.iter().map(|term| number(term.1, 2)));
     if has_scores(decision) {
         cells.push(match candidate.score.is_finite() {
@@ -283,46 +335,6 @@ fn cells(decision: &DecisionRecord, candidate: &Candidate) -> Vec<String> {
     let is_chosen = candidate.worker == decision.chosen;
     cells.push(if is_chosen { "<- chosen" } else { "" }.into());
     cells
-}
-
-/// Why the worker was chosen, whether the router was right about it, and what it cost.
-fn words(decision: &DecisionRecord) -> Vec<String> {
-    let chosen = decision.chosen;
-    let mut words = vec![format!("worker-{chosen} was chosen: {}.", decision.reason)];
-    if decision.tie > 1 {
-        words.push(format!(
-            "{} workers were equally good; the policy's tie-break picked worker-{chosen}.",
-            decision.tie
-        ));
-    }
-    let own = decision.candidates.iter().find(|c| c.worker == chosen);
-    words.extend(own.and_then(belief));
-    words.push(match (best_overlap(decision), decision.cost > 0.0) {
-        (Some(best), true) => format!(
-            "worker-{best} held {} more blocks of this prompt: they are computed again.",
-            number(decision.cost, 0)
-        ),
-        _ => "No worker held more of this prompt.".into(),
-    });
-    words
-}
-
-fn belief(chosen: &Candidate) -> Option<String> {
-    let (believed, held) = (chosen.believed_overlap_blocks?, chosen.true_overlap_blocks);
-    let worker = chosen.worker;
-    Some(match believed.cmp(&held) {
-        std::cmp::Ordering::Equal => format!(
-            "The router was right about worker-{worker}: it held {held} blocks of this prompt."
-        ),
-        std::cmp::Ordering::Greater => format!(
-            "The router believed that worker-{worker} held {believed} blocks, but it held {held}: \
-             the rest was evicted or never there."
-        ),
-        std::cmp::Ordering::Less => format!(
-            "The router believed that worker-{worker} held {believed} blocks, but it held {held}: \
-             news of the rest had not arrived."
-        ),
-    })
 }
 
 #[cfg(test)]

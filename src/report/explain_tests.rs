@@ -4,7 +4,7 @@ fn decision(request: u64, cost: f64) -> DecisionRecord {
     let candidate = |worker, believed, held, prefill, decode| Candidate {
         worker,
         believed_overlap_blocks: believed,
-        true_overlap_blocks: held,
+        true_overlap_blocks: Some(held),
         terms: vec![("prefill".into(), prefill), ("decode".into(), decode)],
         load: 0.0,
         score: prefill + decode,
@@ -20,11 +20,12 @@ fn decision(request: u64, cost: f64) -> DecisionRecord {
         reason: "lowest cost".into(),
         tie: 1,
         lower_is_better: true,
-        cost,
+        cost: Some(cost),
         candidates: vec![
             candidate(1, Some(80), 80, 20.0, 1100.5),
             candidate(2, Some(40), 30, 60.0, 12.0),
         ],
+        live: None,
     }
 }
 
@@ -63,7 +64,7 @@ fn ties_and_routers_without_an_index_are_explained() {
     tied.tie = 2;
     for candidate in &mut tied.candidates {
         candidate.believed_overlap_blocks = None;
-        candidate.true_overlap_blocks = 3;
+        candidate.true_overlap_blocks = Some(3);
         candidate.score = f64::INFINITY;
     }
     let text = render(&tied);
@@ -125,4 +126,50 @@ fn questions_without_an_answer_say_what_is_known() {
     assert!(message(&seed).contains("seeds 42 to 42"));
     let nowhere = explain(&mut Vec::new(), Path::new("/nowhere"), &of(1)).unwrap_err();
     assert!(nowhere.to_string().contains("--decisions"), "{nowhere}");
+}
+
+/// A decision of a live run: nobody knows what the workers held.
+fn live(request: u64, predicted: Option<u32>, observed: Option<u32>) -> DecisionRecord {
+    let mut decision = decision(request, 0.0);
+    decision.cost = None;
+    decision.candidates.iter_mut().for_each(|candidate| candidate.true_overlap_blocks = None);
+    let hits = LiveHits { predicted_hit_tokens: predicted, observed_hit_tokens: observed };
+    DecisionRecord { live: Some(hits), ..decision }
+}
+
+#[test]
+fn a_live_decision_tells_what_was_predicted_and_what_was_found() {
+    let expected = "\
+request 7 under kv (seed 42) at 1.507 s: 1,600 prompt tokens, 100 full blocks
+            believed  prefill    decode      cost
+  worker-1        80    20.00  1,100.50  1,120.50
+  worker-2        40    60.00     12.00     72.00  <- chosen
+worker-2 was chosen: lowest cost.
+The router believed 640 tokens cached on worker-2, and it found 480: the rest was evicted or never there.
+";
+    let decisions = [live(6, Some(64), Some(64)), live(7, Some(640), Some(480))];
+    assert_eq!(asked(&decisions, &of(7)).unwrap(), expected);
+    for (predicted, observed, words) in [
+        (Some(64), Some(64), "was right about worker-2: it found 64"),
+        (Some(64), None, "did not tell its hits"),
+        (Some(0), Some(64), "news of the rest had not arrived"),
+        (None, Some(64), "keeps no index; worker-2 found 64"),
+        (None, None, "keeps no index, and the server did not tell"),
+    ] {
+        let text = render(&live(0, predicted, observed));
+        assert!(text.contains(words), "{text}");
+    }
+}
+
+#[test]
+fn the_costliest_of_a_live_run_are_those_in_which_the_router_was_most_wrong() {
+    let decisions =
+        [live(1, Some(64), Some(64)), live(2, Some(0), Some(96)), live(3, Some(640), Some(480))];
+    let text = asked(&decisions, &Query::default()).unwrap();
+    let lines: Vec<&str> = text.lines().collect();
+    assert!(lines[0].contains("most wrong about hits"), "{text}");
+    assert!(lines[1].contains("request 3 ") && lines[1].contains("640 hit tokens predicted, 480"));
+    assert!(lines[2].contains("request 2 ") && lines.len() == 4, "{text}");
+    let right = asked(&decisions[..1], &Query::default()).unwrap();
+    assert!(right.starts_with("In all 1 decisions the server found"), "{right}");
 }

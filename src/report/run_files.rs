@@ -54,13 +54,11 @@ impl RunRows {
         let decision = view.decision;
         let explanation = decision.explanation.as_ref();
         let considered = explanation.into_iter().flat_map(|why| &why.candidates);
-        let candidates = considered.map(|(worker, candidate)| Candidate {
-            worker: worker + 1,
-            believed_overlap_blocks: decision.believed.get(*worker as usize).copied(),
-            true_overlap_blocks: view.truth[*worker as usize],
-            terms: candidate.terms.iter().map(|(name, value)| ((*name).into(), *value)).collect(),
-            load: candidate.load,
-            score: candidate.score,
+        let candidates = considered.map(|(worker, candidate)| {
+            let believed = decision.believed.get(*worker as usize).copied();
+            let held = Some(view.truth[*worker as usize]);
+            let result = (candidate.load, candidate.score);
+            Candidate::new((*worker, believed, held), &candidate.terms, result)
         });
         let request = view.request;
         DecisionRecord {
@@ -74,8 +72,9 @@ impl RunRows {
             reason: explanation.map_or_else(String::new, |why| why.reason.clone()).into(),
             tie: explanation.map_or(1, |why| why.ties.max(1)),
             lower_is_better: explanation.is_some_and(|why| why.lower_wins),
-            cost: f64::from(request.best_overlap_blocks - request.overlap_blocks),
+            cost: Some(f64::from(request.best_overlap_blocks - request.overlap_blocks)),
             candidates: candidates.collect(),
+            live: None,
         }
     }
 }
@@ -95,7 +94,7 @@ fn log(record: &DecisionRecord) -> io::Result<()> {
 }
 
 pub(super) const REQUESTS: &str = "requests.csv";
-const DECISIONS: &str = "decisions.jsonl";
+pub(super) const DECISIONS: &str = "decisions.jsonl";
 
 impl Sink for RunRows {
     fn wants_decisions(&self) -> bool {

@@ -185,7 +185,20 @@ fn damaged_measurements_are_refused_in_one_sentence() {
         std::fs::write(&path, &text).unwrap();
         refused(&path, expected);
     }
-    refused(out.path(), "is a folder");
+    let folder = out.path().join("empty");
+    std::fs::create_dir(&folder).unwrap();
+    refused(&folder, "is a folder without requests.csv");
+    let requests = folder.join("requests.csv");
+    std::fs::write(&requests, "router,seed,request_id,ttft_ms\n").unwrap();
+    refused(&folder, "the folder of a simulated run");
+    let header = "router,seed,worker,prompt_tokens,output_tokens,hit_tokens,ttft_ms,tpot_ms,e2e_ms,status,\
+                  sent_ms\n";
+    std::fs::write(&requests, format!("{header}kv,1,1,100,5,,20,5,40,completed,0\n")).unwrap();
+    refused(&folder, "--enable-prompt-tokens-details");
+    std::fs::write(&requests, format!("{header}kv,1,1,100,5,64,20,5,40,completed,0\n")).unwrap();
+    refused(&folder, "of 1 requests 1 were alone");
+    std::fs::write(&requests, format!("{header}kv,1,1,100,5,64,x,5,40,completed,0\n")).unwrap();
+    refused(&folder, "requests.csv");
     refused(&out.path().join("absent.csv"), "cannot read");
 }
 

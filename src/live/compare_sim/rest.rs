@@ -12,6 +12,8 @@ const POINTS: f64 = 2.0;
 const PERCENT: f64 = 20.0;
 /// Lengths that differ by less than this share are alike.
 const LENGTHS: f64 = 0.01;
+/// Shares of the busiest worker that differ by less are alike, points.
+const SHARES: f64 = 3.0;
 /// Requests waiting that differ by less are alike.
 const WAITING: f64 = 0.25;
 /// A fit with a greater median error is named.
@@ -71,7 +73,7 @@ fn of_arm(
         );
     }
     if hits.is_some() {
-        causes.extend(of_hits(live));
+        causes.extend(of_hits(live, &first.simulated));
     }
     if !times.is_empty() {
         causes.extend(of_times(found, live, &first.simulated));
@@ -113,19 +115,36 @@ fn lengths(live: &LiveRun, simulated: &RunSummary) -> Vec<String> {
     causes
 }
 
-fn of_hits(live: &LiveRun) -> Vec<String> {
-    let (predicted, hits) = (live.prefix_cache.predicted_hit_rate, live.prefix_cache.hit_rate);
-    let pair =
-        predicted.zip(hits).filter(|(predicted, hits)| 100.0 * (predicted - hits).abs() > POINTS);
-    pair.map(|(predicted, hits)| {
-        format!(
-            "the live router believed in {:.1} % hits and got {:.1} %",
-            100.0 * predicted,
-            100.0 * hits
-        )
-    })
-    .into_iter()
-    .collect()
+fn of_hits(live: &LiveRun, simulated: &RunSummary) -> Vec<String> {
+    let mut causes = Vec::new();
+    // How far a router is wrong about its workers, points: by news that is late or lost, or blocks that it
+    // names otherwise than they do.
+    let wrong = |predicted: f64, hits: f64| 100.0 * (predicted - hits);
+    let believed = live.prefix_cache.predicted_hit_rate.zip(live.prefix_cache.hit_rate);
+    let cache = &simulated.prefix_cache;
+    if let Some(((predicted, hits), tokens)) = believed.zip(cache.predicted_hit_tokens) {
+        let theirs = wrong(ratio(tokens as f64, cache.prompt_tokens as f64), cache.hit_rate);
+        let ours = wrong(predicted, hits);
+        if (ours - theirs).abs() > POINTS {
+            causes.push(format!(
+                "the live router was wrong about hits by {ours:+.1} points, the simulated one by \
+                 {theirs:+.1}"
+            ));
+        }
+    }
+    let busiest = |workers: &[u64]| {
+        let most = workers.iter().max().copied().unwrap_or(0);
+        100.0 * ratio(most as f64, workers.iter().sum::<u64>() as f64)
+    };
+    let (ours, theirs) = (&live.load.requests_per_worker, &simulated.load.requests_per_worker);
+    let shares = (busiest(ours), busiest(theirs));
+    if ours.len() == theirs.len() && (shares.0 - shares.1).abs() > SHARES {
+        causes.push(format!(
+            "the busiest worker got {:.0} % of the requests, simulated {:.0} %",
+            shares.0, shares.1
+        ));
+    }
+    causes
 }
 
 fn of_times(found: &CompareSim, live: &LiveRun, simulated: &RunSummary) -> Vec<String> {

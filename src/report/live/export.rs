@@ -2,6 +2,7 @@
 //! formats of AIPerf and vLLM.
 
 use super::aiperf::Aiperf;
+use super::decisions::Decisions;
 use super::rows::LiveRows;
 use super::vllm::Vllm;
 use crate::error::Result;
@@ -34,6 +35,8 @@ pub struct ExportHead {
     pub burstiness: f64,
     /// Requests in flight asked for; `None` where there is no such limit.
     pub concurrency: Option<u64>,
+    /// Write why each request went where it went.
+    pub decisions: bool,
     /// Write AIPerf's files (`--format aiperf`).
     pub aiperf: bool,
     /// Write vLLM's file (`--format vllm`).
@@ -66,6 +69,7 @@ impl ExportHead {
             request_rate,
             burstiness,
             concurrency,
+            decisions: scenario.output.decisions,
             aiperf: false,
             vllm: false,
             detailed: false,
@@ -76,6 +80,7 @@ impl ExportHead {
 /// Writes a run's records as its requests end.
 pub struct LiveWriter {
     rows: LiveRows,
+    decisions: Option<Decisions>,
     aiperf: Option<Aiperf>,
     vllm: Option<Vllm>,
 }
@@ -88,6 +93,10 @@ impl LiveWriter {
     pub fn create(dir: &RunDir, place: usize, head: &ExportHead) -> Result<LiveWriter> {
         Ok(LiveWriter {
             rows: LiveRows::create(dir, place, &head.router, head.seed)?,
+            decisions: head
+                .decisions
+                .then(|| Decisions::create(dir, place, &head.router, head.seed))
+                .transpose()?,
             aiperf: head.aiperf.then(|| Aiperf::create(dir, head)).transpose()?,
             vllm: head.vllm.then(|| Vllm::new(dir, head)),
         })
@@ -104,6 +113,7 @@ impl LiveWriter {
     /// Where a file cannot be written.
     pub fn finish(self, output: &LiveOutput) -> Result<()> {
         self.rows.finish()?;
+        self.decisions.map_or(Ok(()), Decisions::finish)?;
         self.aiperf.map_or(Ok(()), |export| export.finish(&output.run))?;
         self.vllm.map_or(Ok(()), |export| export.finish(&output.run))
     }
@@ -121,6 +131,7 @@ impl LiveSink for LiveWriter {
 
     fn request(&mut self, record: &LiveRecord) -> Result<()> {
         self.rows.request(record)?;
+        self.decisions.as_mut().map_or(Ok(()), |decisions| decisions.request(record))?;
         self.aiperf.as_mut().map_or(Ok(()), |export| export.request(record))?;
         self.vllm.as_mut().map_or(Ok(()), |export| export.request(record))
     }

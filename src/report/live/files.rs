@@ -9,7 +9,7 @@ use crate::live::summary::LiveSummary;
 use crate::report::line::Line;
 use crate::report::plot;
 use crate::report::run_dir::RunDir;
-use crate::report::run_files::{REQUESTS, join};
+use crate::report::run_files::{DECISIONS, REQUESTS, join};
 use std::io;
 
 /// Writes everything but `timing.json` and the exports into `dir`; `outputs` are those of
@@ -22,6 +22,9 @@ pub fn write(dir: &RunDir, summary: &LiveSummary, outputs: &[LiveOutput]) -> Res
     let json = serde_json::to_vec_pretty(summary).map_err(|why| Error::Run(why.to_string()))?;
     dir.write("summary.json", &json)?;
     join(dir, REQUESTS, &rows::requests_header(), outputs.len())?;
+    if summary.scenario.output.decisions {
+        join(dir, DECISIONS, "", outputs.len())?;
+    }
     table(dir, "workers.csv", &rows::workers_header(), outputs, |output, line, text| {
         for (place, worker) in output.workers.iter().enumerate() {
             let url = summary.live.urls.get(place).map_or("", String::as_str);

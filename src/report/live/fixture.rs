@@ -109,6 +109,7 @@ pub fn target() -> LiveTarget {
         endpoint_type: "chat".into(),
         streaming: true,
         tokenizer: "builtin".into(),
+        routed_by: "server",
     }
 }
 
@@ -124,6 +125,7 @@ pub fn head() -> ExportHead {
         request_rate: None,
         burstiness: 1.0,
         concurrency: Some(8),
+        decisions: false,
         aiperf: true,
         vllm: true,
         detailed: false,

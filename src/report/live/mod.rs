@@ -5,6 +5,7 @@ mod aiperf_metrics;
 mod aiperf_record;
 mod civil;
 pub mod compare_sim;
+mod decisions;
 pub mod doctor;
 pub mod export;
 pub mod files;
