@@ -150,7 +150,7 @@ mod tests {
                         }
                     }
                     2 => {
-                        let keep = |held: &mut u32| { *held ^= value; (*held).is_multiple_of(2) };
+                        let keep = |held: &mut u32| { *held ^= value; held.is_multiple_of(2) };
                         maps.iter_mut().for_each(|map| map.change(key, keep));
                         if naive.get_mut(&key).is_some_and(|held| !keep(held)) {
                             naive.remove(&key);
