@@ -62,6 +62,8 @@ pub struct Planned {
     plots: bool,
     /// Arms begin with the caches that others have left.
     warm: bool,
+    /// Longest prompt of the workload, tokens.
+    longest: u32,
 }
 
 enum Latency {
@@ -106,7 +108,8 @@ impl Planned {
         }
         let plots = scenario.output.plots;
         let warm = arms.len() > 1 && args.reset_kv_cache == "none";
-        Ok(Some(Planned { probed, cluster, latency, plots, warm }))
+        let longest = spec.longest;
+        Ok(Some(Planned { probed, cluster, latency, plots, warm, longest }))
     }
 
     /// Simulates the live runs, after they have ended; nothing after an interruption.
@@ -123,7 +126,7 @@ impl Planned {
             return Ok(None);
         }
         let (name, calibration) = match &self.latency {
-            Latency::Fitted(fit) => (PRESET_FILE.into(), Some(calibration(fit))),
+            Latency::Fitted(fit) => (PRESET_FILE.into(), Some(calibration(fit, self.longest))),
             Latency::Given(name) => (name.clone(), None),
         };
         let mut found = CompareSim::new(name, calibration, &self.probed, self.cluster);
@@ -180,7 +183,8 @@ fn spec(args: &LiveArgs, scenario: &Scenario, arms: &[Arm], times: bool) -> Resu
     Ok(ProbeSpec {
         requests: args.sim.probe_requests,
         limit: PROBE_LIMIT,
-        longest: longest_prompt(scenario)?.min(scenario.cluster.max_batched_tokens),
+        longest: longest_prompt(scenario)?,
+        max_batched_tokens: scenario.cluster.max_batched_tokens,
         batch: BATCH.min(AT_ONCE / workers).min(scenario.cluster.max_seqs).max(1),
         workers,
         block_tokens: scenario.cluster.block_tokens,
@@ -204,7 +208,7 @@ fn fit(probed: &Probed) -> Result<Fit> {
     calibrate::fit(&rows, holdout)
 }
 
-fn calibration(fit: &Fit) -> Calibration {
+fn calibration(fit: &Fit, longest_prompt: u32) -> Calibration {
     let error = |halves: &calibrate::fit::Halves| {
         let errors = if halves.held_out.rows > 0 { halves.held_out } else { halves.fitted };
         (errors.rows > 0).then_some(errors.p50)
@@ -215,6 +219,8 @@ fn calibration(fit: &Fit) -> Calibration {
         prefill_error: error(&fit.prefill),
         decode_error: error(&fit.decode),
         prefill_tokens: fit.range.prefill_tokens,
+        context: fit.range.context,
+        longest_prompt,
         batch: fit.range.decode_seqs,
         front_ms: fit.front_ms,
     }

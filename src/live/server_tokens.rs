@@ -104,13 +104,15 @@ impl ServerTokens {
                 |(ours, server): &(u32, u32)| f64::from(*server) - ratio * f64::from(*ours);
             median(pairs.iter().map(beyond).collect())
         };
-        let single = more(&samples.singles).unwrap_or(0.0).max(0.0);
+        // Rounded before it is divided, so that the parts add up to what the server counts.
+        let single = more(&samples.singles).unwrap_or(0.0).max(0.0).round();
         let before = before(&samples.continued, ratio, samples.block_tokens.max(1))
             .unwrap_or(single / 2.0)
+            .floor()
             .clamp(0.0, single);
         let after_user = single - before;
         let system = more(&samples.systems).unwrap_or(single).max(single);
-        let exchange = more(&samples.exchanges).unwrap_or(single).max(single) - single;
+        let exchange = more(&samples.exchanges).unwrap_or(single).round().max(single) - single;
         let answer_ratio = median(
             samples
                 .answers
@@ -126,10 +128,10 @@ impl ServerTokens {
             samples.answers.iter().filter_map(|one| one.trial(samples.block_tokens.max(1)));
         ServerTokens {
             text_ratio: ratio,
-            before: before.round() as u32,
+            before: before as u32,
             after_system: (system - single).round() as u32,
-            after_user: after_user.round() as u32,
-            after_answer: (exchange - after_user).max(0.0).round() as u32,
+            after_user: after_user as u32,
+            after_answer: (exchange - after_user).max(0.0) as u32,
             answer_ratio: snapped(answer_ratio.unwrap_or(1.0).max(0.0)),
             answer_same: same(&trials.collect::<Vec<_>>()),
         }
@@ -306,6 +308,16 @@ mod tests {
             ..ServerTokens::default()
         };
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn a_template_that_cannot_be_divided_exactly_still_adds_up() {
+        let mut told = samples(1.0);
+        // Nothing was continued, so nobody knows where the 11 tokens stand.
+        told.continued.clear();
+        let found = ServerTokens::estimate(&told);
+        assert_eq!((found.before, found.after_user), (5, 6));
+        assert_eq!(found.after_user + found.after_answer, 9);
     }
 
     #[test]

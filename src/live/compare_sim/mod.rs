@@ -66,6 +66,10 @@ pub struct Calibration {
     pub decode_error: Option<f64>,
     /// Most prefill tokens of a step.
     pub prefill_tokens: u64,
+    /// Most cached tokens of a request.
+    pub context: u64,
+    /// Longest prompt of the workload by our count, tokens.
+    pub longest_prompt: u32,
     /// Largest decoding batch.
     pub batch: u64,
     /// Milliseconds that pass outside the engine.

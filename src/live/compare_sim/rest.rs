@@ -18,6 +18,8 @@ const SHARES: f64 = 3.0;
 const WAITING: f64 = 0.25;
 /// A fit with a greater median error is named.
 const FIT: f64 = 0.05;
+/// Prompts so many times as long as any that was measured are named.
+const BEYOND: f64 = 1.2;
 /// Endpoints that take longer together by more than this share slow each other down.
 const SLOWER: f64 = 0.15;
 
@@ -35,7 +37,22 @@ pub fn rest(found: &CompareSim, outputs: &[LiveOutput], warm: bool) -> Vec<Strin
             found.runs.iter().filter(|one| one.router == run.router).collect();
         notes.extend(of_arm(found, &all, outputs, warm));
     }
+    notes.extend(expected(found));
     notes
+}
+
+/// Expected hits count on answers that come back as the tokens they were made of.
+fn expected(found: &CompareSim) -> Option<String> {
+    let same = found.tokens.answer_same;
+    let off = |run: &Compared| run.error("expected_hit_rate").is_some_and(|error| -error > POINTS);
+    (same < 1.0 && found.runs.iter().any(off)).then(|| {
+        format!(
+            "expected hits: answers come back as other tokens than they were made of ({:.0} % chance that \
+             the next one is the same): the live run's expected hits count them, and no server can \
+             hit them",
+            100.0 * same
+        )
+    })
 }
 
 /// The sentence of an arm, all runs of it taken together.
@@ -156,6 +173,15 @@ fn of_times(found: &CompareSim, live: &LiveRun, simulated: &RunSummary) -> Vec<S
             }
         }
     }
+    if let Some(fit) = &found.calibration {
+        let (measured, longest) =
+            (fit.prefill_tokens.max(fit.context), u64::from(fit.longest_prompt));
+        if longest as f64 > BEYOND * measured as f64 {
+            causes.push(format!(
+                "prompts have up to {longest} tokens, and the probe measured up to {measured}"
+            ));
+        }
+    }
     if let Some(slowdown) = found.slowdown_together.filter(|times| *times > 1.0 + SLOWER) {
         causes.push(format!(
             "endpoints that prefill at the same time take {slowdown:.2} times as long: they share what \
@@ -217,6 +243,8 @@ mod tests {
             prefill_error: Some(0.12),
             decode_error: Some(0.01),
             prefill_tokens: 1000,
+            context: 900,
+            longest_prompt: 1000,
             batch: 8,
             front_ms: 1.0,
         };
@@ -271,6 +299,18 @@ mod tests {
         assert_eq!(notes, ["kv: hit rate -6.0 points; nothing that was measured says why"]);
         let notes = rest(&found(-6.0, 0.0), &[live()], true);
         assert!(notes[0].contains("--reset-kv-cache none"), "{notes:?}");
+    }
+
+    #[test]
+    fn answers_that_come_back_otherwise_are_named_where_expected_hits_differ() {
+        let mut retold = found(0.0, 0.0);
+        let expected =
+            Metric { metric: "expected_hit_rate", error: -9.0, ..retold.runs[0].metrics[0] };
+        retold.runs[0].metrics.push(expected);
+        assert!(rest(&retold, &[live()], false).is_empty());
+        retold.tokens.answer_same = 0.0;
+        let notes = rest(&retold, &[live()], false);
+        assert!(notes[0].starts_with("expected hits: answers come back"), "{notes:?}");
     }
 
     #[test]

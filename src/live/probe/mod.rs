@@ -35,6 +35,9 @@ pub struct ProbeSpec {
     pub limit: Duration,
     /// Longest prompt that matters, tokens.
     pub longest: u32,
+    /// Token budget of a step, where no page of metrics tells: a prompt with more that is new takes
+    /// several steps, and measures none of them.
+    pub max_batched_tokens: u32,
     /// Most requests decoding on a worker that matter.
     pub batch: u32,
     /// Workers behind an endpoint; only where there is one can steps be told from the way to them.
@@ -208,8 +211,15 @@ impl<'a> Probe<'a> {
         }
     }
 
+    /// Times may take three quarters of all: without the words that come after them, hits cannot be right.
     fn has_time_for(&self, time: Nanos) -> bool {
-        self.asker.clock.now() + time <= Nanos(self.spec.limit.as_nanos() as u64)
+        self.asker.clock.now() + time <= Nanos(self.spec.limit.as_nanos() as u64 / 4 * 3)
+    }
+
+    /// So many new tokens are computed in one step, beside `decoding` requests.
+    fn is_one_step(&self, uncached: u32, decoding: u32) -> bool {
+        let told = self.found.facts.as_ref().and_then(|(_, facts)| facts.max_batched_tokens);
+        uncached.saturating_add(decoding) <= told.unwrap_or(self.spec.max_batched_tokens)
     }
 
     fn block_tokens(&self) -> u32 {

@@ -94,6 +94,9 @@ impl Probe<'_> {
     fn prefill(&mut self, endpoint: usize, answered: &Answered, cached: u32) {
         let Some(ttft) = answered.record.ttft() else { return };
         let uncached = answered.prompt_tokens().saturating_sub(cached).max(1);
+        if !self.is_one_step(uncached, 0) {
+            return;
+        }
         self.found.prefill.push(PrefillRow { endpoint, cached, uncached, ttft });
     }
 
@@ -187,7 +190,9 @@ impl Probe<'_> {
                 decoding.prompt_tokens() + decoding.record.output_tokens.max(LONG_OUTPUT) / 2;
             let cached = prompt.record.hit_tokens().unwrap_or(0);
             let uncached = prompt.prompt_tokens().saturating_sub(cached).max(1);
-            self.found.beside.push(BesideRow { endpoint, context, uncached, gap });
+            if self.is_one_step(uncached, 1) {
+                self.found.beside.push(BesideRow { endpoint, context, uncached, gap });
+            }
         }
         Ok(())
     }

@@ -35,7 +35,8 @@ impl Probe<'_> {
         let block = self.samples.block_tokens;
         let known = ServerTokens::estimate(&self.samples);
         let mut short = 1;
-        while short <= block.min(64) && self.has_time_for(Nanos::ZERO) {
+        let limit = Nanos(self.spec.limit.as_nanos() as u64);
+        while short <= block.min(64) && self.asker.clock.now() <= limit {
             let template = known.before + known.after_user;
             // Two blocks of text at least, so that some of the prompt is hit in any case.
             let blocks = (template + short).div_ceil(block) + 2;
