@@ -147,18 +147,6 @@ impl BlockCache {
         self.events.drain(..)
     }
 
-    /// Reads what growing `lease` reads, so that it is near when that happens; the bits read have no
-    /// meaning.
-    pub fn touch_lease(&self, lease: &Lease) -> u64 {
-        let piece = self.pieces.get(lease.last.piece).map_or(0, |piece| piece.end);
-        u64::from(piece ^ lease.stored) ^ lease.cursor.run as u64
-    }
-
-    /// The same for what every step reads.
-    pub fn touch(&self) -> u64 {
-        self.events.len() as u64 ^ u64::from(self.in_use ^ self.blank) ^ self.evicted
-    }
-
     /// The longest run of leading blocks of `runs` present, at most `most` blocks.
     pub fn lookup(&self, runs: &[BlockRun], most: u32) -> Prefix {
         let mut found = Prefix::default();

@@ -72,11 +72,6 @@ impl IndexMut<u32> for Pieces {
 }
 
 impl Pieces {
-    /// A piece, if there is one of that number.
-    pub fn get(&self, id: u32) -> Option<&Piece> {
-        self.pieces.get(id as usize)
-    }
-
     /// The run's slot, if any of it is there.
     pub fn find(&self, content: u64) -> Option<u32> {
         self.slots.get(&content).copied()

@@ -127,12 +127,6 @@ impl Recorder {
         self.timeline.step(worker, start, end, state);
     }
 
-    /// Reads what [`Recorder::busy`] will change for a worker, so that it is near by then; the bits
-    /// read have no meaning.
-    pub fn touch(&self, worker: usize) -> u64 {
-        self.busy[worker].0 ^ self.busy_until[worker].0 ^ self.timeline.touch(worker)
-    }
-
     /// Requests were preempted on a worker.
     pub fn preempted(&mut self, worker: usize, requests: u32) {
         if self.window.is_open() {

@@ -67,12 +67,6 @@ impl Timeline {
         &self.0
     }
 
-    /// The same for the worker's latest interval.
-    pub(super) fn touch(&self, worker: usize) -> u64 {
-        let cell = self.0.rows()[worker].last();
-        cell.map_or(0, |cell| cell.busy_ns ^ cell.used_block_ns as u64)
-    }
-
     /// A worker was busy from `start` to `end`.
     pub fn step(&mut self, worker: usize, start: Nanos, end: Nanos, state: StepState) {
         self.0.over(worker, start, end, |cell, at, until| {

@@ -5,7 +5,6 @@
 //! Only steps begin in order of worker, unless workers share a cache: so it does not matter how far
 //! ahead they were planned.
 
-mod ahead;
 pub mod ceiling;
 mod conserve;
 pub mod event;
@@ -165,7 +164,6 @@ impl<'a> Simulation<'a> {
                 }
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
-                    self.look_ahead();
                     self.advance(at)?;
                     self.happen(event)?;
                 }

@@ -65,11 +65,6 @@ impl<E: Ranked> EventQueue<E> {
         self.heap.peek().map(|Reverse(entry)| (entry.at, (entry.order.0 >> 32) as u8))
     }
 
-    /// The next event.
-    pub fn first(&self) -> Option<&E> {
-        self.heap.peek().map(|Reverse(entry)| &entry.event)
-    }
-
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
         self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))

@@ -8,7 +8,6 @@
 //!
 //! Source: `shared/reference/vllm.md`; where `dynamo-mocker` differs, `shared/reference/dynamo.md` §2.2b.
 
-mod ahead;
 mod begin;
 mod blocked;
 mod cruise;

@@ -81,14 +81,6 @@ impl Cruise {
         self.crossings.collect(running, block_tokens, self.finish);
     }
 
-    /// See [`super::Worker::touch`].
-    pub fn touch(&self) -> u64 {
-        let (round, ends) = (&self.crossings.round, &self.stretch.ends);
-        let crossing = round.get(self.crossings.next).map_or(0, |(step, _)| *step);
-        let end = ends.get(self.stretch.settled).map_or(0, |end| end.0);
-        end ^ u64::from(crossing ^ self.steps) ^ self.last_end.0
-    }
-
     /// Brings the requests up to date, and ends the cruise.
     pub fn end(&mut self, running: &mut [Sequence]) {
         (self.on, self.alone) = (false, false);
