@@ -132,7 +132,7 @@ def indexers(folder, streams):
 Same queries and events for all, in one process, medians of {repeats} rounds and their range: 64 workers with 16,384 blocks
 of 16 tokens. Requests go to the worker that holds most of their prompt; the events are what the caches then say. In
 batches of 64: queries, then the events of these requests. All indexes find the same overlaps, equal to brute force's.
-Hashing of tokens is left out on both sides.
+Naming blocks (hashing tokens; in the simulation, `Paths`) is left out on both sides.
 
 "kvroute (runs)" is the index as the simulation drives it, by runs of blocks; "kvroute (blocks)" as live mode does, by
 one hash per block. `ConcurrentRadixTreeCompressed` applies events on one thread of its own.

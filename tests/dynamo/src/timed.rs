@@ -36,8 +36,8 @@ trait Driven {
 /// Every index, one after the other.
 pub fn all(stream: &Stream, workers: usize) -> Vec<Timed> {
     vec![
-        drive("kvroute (runs)", stream, &mut Ours::new(workers, |step| &step.runs, |step| &step.events)),
-        drive("kvroute (blocks)", stream, &mut Ours::new(workers, |step| &step.single, |step| &step.single_events)),
+        drive("kvroute (runs)", stream, &mut Ours::new(PrefixIndex::numbered(), workers, |step| &step.runs, |step| &step.events)),
+        drive("kvroute (blocks)", stream, &mut Ours::new(PrefixIndex::default(), workers, |step| &step.single, |step| &step.single_events)),
         drive("RadixTree", stream, &mut Radix(RadixTree::new())),
         drive("ConcurrentRadixTreeCompressed", stream, &mut Concurrent::new()),
         drive("PositionalIndexer", stream, &mut Positional::new()),
@@ -73,8 +73,8 @@ struct Ours {
 }
 
 impl Ours {
-    fn new(workers: usize, runs: Runs, events: Events) -> Ours {
-        Ours { index: PrefixIndex::default(), overlaps: vec![0; workers], runs, events }
+    fn new(index: PrefixIndex, workers: usize, runs: Runs, events: Events) -> Ours {
+        Ours { index, overlaps: vec![0; workers], runs, events }
     }
 }
 

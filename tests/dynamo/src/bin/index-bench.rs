@@ -1,14 +1,14 @@
 //! Speed of kvroute's prefix index beside Dynamo's: the same events and queries, in one process.
 //!
 //! Requests of a workload go to the worker that holds most of their prompt, each worker has a KV cache of its
-//! own, and what the caches say is the stream of events. Every request is a query first. Hashing tokens is left
-//! out on both sides. Each index is driven by one thread; Dynamo's concurrent tree applies events on a
+//! own, and what the caches say is the stream of events. Every request is a query first. Naming blocks (hashing
+//! tokens; for kvroute's simulation its `Paths`) is left out on both sides. Each index is driven by one thread; Dynamo's concurrent tree applies events on a
 //! thread of its own, as it must.
 //!
 //! `index-bench WORKLOAD [ROUNDS]` prints CSV: index, round, ns per query, events per second, blocks per second.
 
 use kvroute::cache::BlockCache;
-use kvroute::prompt::{BlockRun, CacheEvent, block_runs};
+use kvroute::prompt::{BlockRun, CacheEvent, Paths, block_runs};
 use kvroute::scenario::{Draft, EvictionKind};
 use kvroute_dynamo_tests::stream::{Stream, Turn};
 use kvroute_dynamo_tests::timed::{self, Timed};
@@ -25,11 +25,14 @@ fn stream(workload: &str) -> Stream {
     let mut source = kvroute::compare::open_workload(&prepared.scenario, 42).expect("it was read before");
     let mut caches: Vec<BlockCache> =
         (0..WORKERS).map(|_| BlockCache::new(KV_BLOCKS, EvictionKind::Lru)).collect();
+    let mut paths = Paths::default();
     let mut stream = Stream::default();
     while let Some(at) = source.next_arrival().expect("it was read before") {
         let request = source.take().expect("it was just announced");
         let runs = block_runs(&request.segments, BLOCK_TOKENS);
-        let prompt = cut(&runs, request.prompt_tokens / BLOCK_TOKENS);
+        let prompt_runs = cut(&runs, request.prompt_tokens / BLOCK_TOKENS);
+        let (runs, prompt_runs) = paths.shorten(&runs, prompt_runs);
+        let prompt = runs[..prompt_runs].to_vec();
         let in_turn = request.id as usize % WORKERS;
         let held = |worker: usize| caches[worker].lookup(&prompt, u32::MAX).blocks;
         let best = (0..WORKERS).map(|place| (place + in_turn) % WORKERS).max_by_key(|at| held(*at));
@@ -41,19 +44,15 @@ fn stream(workload: &str) -> Stream {
     stream
 }
 
-/// The first `blocks` blocks of `runs`.
-fn cut(runs: &[BlockRun], blocks: u32) -> Vec<BlockRun> {
+/// How many of `runs` lie within the first `blocks` blocks.
+fn cut(runs: &[BlockRun], blocks: u32) -> usize {
     let mut left = blocks;
-    let mut prompt = Vec::new();
-    for run in runs {
-        let count = run.count.min(left);
-        if count == 0 {
-            break;
-        }
-        prompt.push(BlockRun { count, ..*run });
-        left -= count;
-    }
-    prompt
+    let fits = |run: &&BlockRun| {
+        let fits = run.count <= left;
+        left = left.saturating_sub(run.count);
+        fits
+    };
+    runs.iter().take_while(fits).count()
 }
 
 /// A request is served from beginning to end.
