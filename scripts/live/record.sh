@@ -21,7 +21,9 @@ table=$("$kvroute" live "$@" --out "$run" --quiet)
 printf '%s\n' "$table"
 mkdir -p "$folder/plots"
 cp "$run"/{summary.json,scenario.toml,workers.csv,timing.json} "$folder/"
-[[ -e $run/server_metrics.csv ]] && cp "$run/server_metrics.csv" "$folder/"
+for file in server_metrics.csv compare-sim.csv calibrated.toml probe-{prefill,decode,beside}.csv; do
+  [[ ! -e $run/$file ]] || cp "$run/$file" "$folder/"
+done
 cp "$run"/plots/*.svg "$folder/plots/"
 cat > "$folder/README.md" <<MD
 # $question
