@@ -3,11 +3,13 @@
 pub mod fit;
 mod nnls;
 pub mod read;
+mod robust;
 mod run;
 mod text;
 
 pub use fit::{Errors, Fit, fit};
 pub use read::{Row, Source, parse, read};
+pub use robust::fit_robust;
 pub use text::report;
 
 use crate::sim::latency::{ModelKind, Preset};

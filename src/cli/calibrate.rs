@@ -25,6 +25,9 @@ pub struct CalibrateArgs {
     /// Share of the rows to leave out of the fit and test it on, 0 to 0.9
     #[arg(long, value_name = "F", default_value_t = 0.5, value_parser = share)]
     holdout: f64,
+    /// Leave out rows that are far off all others, as those of stalls are on a busy machine
+    #[arg(long)]
+    robust: bool,
     /// Name of the preset [default: that of the first file]
     #[arg(long, value_name = "NAME")]
     name: Option<String>,
@@ -59,7 +62,13 @@ pub fn exec(args: &CalibrateArgs) -> Result<()> {
     for path in &args.measurements {
         rows.extend(calibrate::read(path)?);
     }
-    let fit = calibrate::fit(&rows, args.holdout)?;
+    let (fit, left_out) = match args.robust {
+        true => calibrate::fit_robust(&rows, args.holdout)?,
+        false => (calibrate::fit(&rows, args.holdout)?, 0),
+    };
+    if left_out > 0 {
+        eprintln!("kvroute: {left_out} of {} rows are far off all others and left out", rows.len());
+    }
     let (name, files) = (args.name(), files(&args.measurements));
     let preset = calibrate::preset(&name, &files, &fit, args.kv_tokens);
     let svg = plot::draw_residuals(&format!("{name}: {}", files.join(", ")), &fit)?;

@@ -67,7 +67,8 @@ pub struct Planned {
 }
 
 enum Latency {
-    Fitted(Box<Fit>),
+    /// A fit, and the number of rows that were too far off for it.
+    Fitted(Box<(Fit, usize)>),
     Given(String),
 }
 
@@ -126,7 +127,9 @@ impl Planned {
             return Ok(None);
         }
         let (name, calibration) = match &self.latency {
-            Latency::Fitted(fit) => (PRESET_FILE.into(), Some(calibration(fit, self.longest))),
+            Latency::Fitted(fit) => {
+                (PRESET_FILE.into(), Some(calibration(&fit.0, fit.1, self.longest)))
+            }
             Latency::Given(name) => (name.clone(), None),
         };
         let mut found = CompareSim::new(name, calibration, &self.probed, self.cluster);
@@ -155,7 +158,7 @@ impl Planned {
     fn write(&self, dir: &RunDir) -> Result<String> {
         let fit = match &self.latency {
             Latency::Given(name) => return Ok(name.clone()),
-            Latency::Fitted(fit) => fit,
+            Latency::Fitted(fit) => &fit.0,
         };
         let files = files::files(&self.probed);
         files.iter().try_for_each(|(name, text)| dir.write(name, text.as_bytes()))?;
@@ -192,7 +195,8 @@ fn spec(args: &LiveArgs, scenario: &Scenario, arms: &[Arm], times: bool) -> Resu
     })
 }
 
-fn fit(probed: &Probed) -> Result<Fit> {
+/// The fit, and how many rows were too far off for it.
+fn fit(probed: &Probed) -> Result<(Fit, usize)> {
     let mut rows = Vec::new();
     for (name, text) in files::files(probed) {
         rows.extend(calibrate::parse(Path::new(name), text.as_bytes())?);
@@ -205,16 +209,17 @@ fn fit(probed: &Probed) -> Result<Fit> {
         )));
     }
     let holdout = if rows.len() < ROWS_TO_HOLD_OUT { 0.0 } else { 0.5 };
-    calibrate::fit(&rows, holdout)
+    calibrate::fit_robust(&rows, holdout)
 }
 
-fn calibration(fit: &Fit, longest_prompt: u32) -> Calibration {
+fn calibration(fit: &Fit, left_out: usize, longest_prompt: u32) -> Calibration {
     let error = |halves: &calibrate::fit::Halves| {
         let errors = if halves.held_out.rows > 0 { halves.held_out } else { halves.fitted };
         (errors.rows > 0).then_some(errors.p50)
     };
     Calibration {
         rows: fit.points.len(),
+        left_out,
         r2: fit.r2,
         prefill_error: error(&fit.prefill),
         decode_error: error(&fit.decode),

@@ -58,6 +58,8 @@ pub struct CompareSim {
 pub struct Calibration {
     /// Rows of measurements.
     pub rows: usize,
+    /// Rows beside those that were far off all others, as stalls of the machine are.
+    pub left_out: usize,
     /// Share of their variance that is explained.
     pub r2: f64,
     /// Error of steps with prefill; `None` without any.

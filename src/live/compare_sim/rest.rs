@@ -18,6 +18,8 @@ const SHARES: f64 = 3.0;
 const WAITING: f64 = 0.25;
 /// A fit with a greater median error is named.
 const FIT: f64 = 0.05;
+/// One row in so many that is far off is worth a word.
+const STALLS: usize = 12;
 /// Prompts so many times as long as any that was measured are named.
 const BEYOND: f64 = 1.2;
 /// Endpoints that take longer together by more than this share slow each other down.
@@ -173,6 +175,13 @@ fn of_times(found: &CompareSim, live: &LiveRun, simulated: &RunSummary) -> Vec<S
             }
         }
     }
+    if let Some(fit) = found.calibration.filter(|fit| fit.left_out * STALLS > fit.rows) {
+        causes.push(format!(
+            "{} of {} measurements of the probe were far off all others: the machine stalls",
+            fit.left_out,
+            fit.rows + fit.left_out
+        ));
+    }
     if let Some(fit) = &found.calibration {
         let (measured, longest) =
             (fit.prefill_tokens.max(fit.context), u64::from(fit.longest_prompt));
@@ -239,6 +248,7 @@ mod tests {
     fn found(points: f64, percent: f64) -> CompareSim {
         let fit = Calibration {
             rows: 60,
+            left_out: 0,
             r2: 0.9,
             prefill_error: Some(0.12),
             decode_error: Some(0.01),

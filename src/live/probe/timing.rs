@@ -20,7 +20,7 @@ const MIN_GAPS: usize = 6;
 /// A prompt that would take more than this share of the whole time is not sent.
 const MOST_OF_TIME: u32 = 12;
 /// Times that all endpoints are asked at once.
-const TOGETHER: usize = 3;
+const TOGETHER: usize = 5;
 
 impl Probe<'_> {
     /// Prompts of several lengths: new ones, and then the same continued.
@@ -183,9 +183,13 @@ impl Probe<'_> {
         if last <= first {
             return Ok(());
         }
-        // The step that computed the prompt made a token for both.
-        let nearest = decoding.gaps().into_iter().min_by_key(|(end, _)| end.0.abs_diff(first.0));
-        if let Some((_, gap)) = nearest {
+        // The step that computed the prompt is the longest of those while it was there. Not the one that
+        // ends with its first token: on its way to us that takes longer than another's next one.
+        let sent = prompt.record.sent.unwrap_or(Nanos::ZERO);
+        let while_there =
+            |(end, gap): &(Nanos, Nanos)| *end >= sent && end.saturating_sub(*gap) <= first;
+        let longest = decoding.gaps().into_iter().filter(while_there).map(|(_, gap)| gap).max();
+        if let Some(gap) = longest {
             let context =
                 decoding.prompt_tokens() + decoding.record.output_tokens.max(LONG_OUTPUT) / 2;
             let cached = prompt.record.hit_tokens().unwrap_or(0);
@@ -218,11 +222,12 @@ impl Probe<'_> {
                 at_once.extend(self.asker.end(asked).await.map_err(Error::from)?.record.ttft());
             }
         }
-        let mean = |times: &[Nanos]| {
-            times.iter().map(|time| time.as_ms_f64()).sum::<f64>() / times.len() as f64
+        let median = |mut times: Vec<Nanos>| {
+            times.sort_unstable();
+            times.get(times.len() / 2).map(|time| time.as_ms_f64())
         };
-        let known = !alone.is_empty() && !at_once.is_empty();
-        self.found.slowdown = known.then(|| mean(&at_once) / mean(&alone));
+        let pair = median(at_once).zip(median(alone));
+        self.found.slowdown = pair.map(|(at_once, alone)| at_once / alone);
         Ok(())
     }
 

@@ -168,7 +168,7 @@ fn a_known_law_is_found_and_the_simulation_says_what_is_measured() {
 
     // What the run leaves is what the other commands read.
     let probes = ["probe-prefill.csv", "probe-decode.csv", "probe-beside.csv"];
-    let mut args = vec!["calibrate"];
+    let mut args = vec!["calibrate", "--robust"];
     args.extend(probes);
     args.extend(["--out", "again.toml", "--name", "calibrated"]);
     let report = crate::program::succeed(&folder, &args);
