@@ -18,6 +18,8 @@ const REPEATS: usize = 20;
 const FREE_TOKENS: [u64; 9] = [0, 16, 32, 64, 96, 128, 192, 256, 384];
 /// A candidate above 0 must lower the squared error by this share to be believed.
 const WORTH: f64 = 0.02;
+/// An error that is none.
+const EXACT: f64 = 1e-6;
 
 /// A fitted model and how good it is.
 #[derive(Clone, Debug)]
@@ -182,7 +184,9 @@ pub(super) fn best(rows: &[Row], loss: Loss) -> Coefficients {
     let longest = rows.iter().map(|row| row.shape.prefill_tokens).max().unwrap_or(0);
     for free in FREE_TOKENS.into_iter().filter(|free| *free > 0 && free * 4 <= longest) {
         let candidate = solve(rows, free, loss);
-        if candidate.error(rows, loss) < (1.0 - WORTH) * best.error(rows, loss) {
+        let error = best.error(rows, loss);
+        // What is exact already cannot be bettered, only rounded otherwise.
+        if error > EXACT && candidate.error(rows, loss) < (1.0 - WORTH) * error {
             best = candidate;
         }
     }

@@ -90,7 +90,7 @@ fn the_way_to_the_engine_is_told_from_prefill_where_steps_are_measured_without_i
     rows.retain(|row| !row.is_prefill() || is_alone(row));
     let alone = fit(&rows, 0.0).unwrap();
     assert_eq!(alone.front_ms, 0.0);
-    close(alone.spec.prefill_step_ms, TRUTH.prefill_step_ms + 7.0, 1e-2);
+    assert!(alone.prefill.fitted.max < 1e-4, "then it is part of the steps: {:?}", alone.spec);
 }
 
 #[test]
