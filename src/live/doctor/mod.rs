@@ -1,10 +1,10 @@
 //! `kvroute live doctor`: what is wrong with a set-up for measuring KV-aware routing, with causes and
 //! cures.
 //!
-//! An examination sends some prompts that no cache can know ([`prompts`]) to every endpoint
-//! ([`visit`]), and then many at once through the front ends ([`spread`]); meanwhile it listens to KV
-//! events ([`ears`]) and looks at pages of metrics ([`pages`]). What was seen is then judged by
-//! [`checks`], which send nothing.
+//! An examination sends some prompts that no cache can know (`prompts`) to every endpoint
+//! (`visit`), and then many at once through the front ends (`spread`); meanwhile it listens to KV
+//! events (`ears`) and looks at pages of metrics (`pages`). What was seen is then judged by
+//! `checks`, which send nothing.
 //!
 //! One request at a time, a few dozen in all: it takes seconds, and the servers should be idle.
 
