@@ -2,6 +2,7 @@
 //! cluster do what the model says?
 #![forbid(unsafe_code)]
 
+mod ahead;
 pub mod cache;
 pub mod calibrate;
 pub mod claims;

@@ -14,12 +14,12 @@ impl Nanos {
 
     /// From seconds, rounded to the nearest nanosecond; negative and non-finite values become 0.
     pub fn from_secs_f64(seconds: f64) -> Nanos {
-        Nanos((seconds * 1e9).round() as u64)
+        Nanos(nearest(seconds * 1e9))
     }
 
     /// From milliseconds, rounded to the nearest nanosecond; negative and non-finite values become 0.
     pub fn from_ms_f64(ms: f64) -> Nanos {
-        Nanos((ms * 1e6).round() as u64)
+        Nanos(nearest(ms * 1e6))
     }
 
     /// In seconds.
@@ -62,6 +62,12 @@ impl Nanos {
             Err(format!("\"{text}\" is not a duration; write for example 250us, 50ms, 2.5s or 1h"))
         }
     }
+}
+
+/// `value.round() as u64`, without the call of a function that `round` is on older processors.
+fn nearest(value: f64) -> u64 {
+    let whole = value as u64;
+    whole.saturating_add(u64::from(value - whole as f64 >= 0.5))
 }
 
 impl Add for Nanos {

@@ -13,6 +13,7 @@
 //! revived and evicted together; a piece is split where fates part. Blocks without content are only
 //! counted. `model` (in tests) does the same block by block; the two must agree event for event.
 
+mod ahead;
 mod eviction;
 #[cfg(test)]
 mod model;
@@ -29,14 +30,14 @@ use pieces::{Pieces, Stretch};
 pub struct Lease {
     /// What it holds last, which is all that growing it touches.
     last: Held,
-    /// What it holds before that.
-    before: Vec<Held>,
     /// Leading blocks that have content.
     stored: u32,
     /// Blocks behind them that have none yet.
     blank: u32,
-    /// Where in the request's runs the next block to store lies.
+    /// Where the next block to store lies.
     cursor: Cursor,
+    /// What it holds before the last.
+    before: Vec<Held>,
 }
 
 /// `blocks` blocks of one run from the start of `piece` on, and of those split off behind it since.
@@ -47,6 +48,11 @@ struct Held {
 }
 
 impl Lease {
+    /// The run of the block that was stored last.
+    pub fn content(&self) -> u64 {
+        self.cursor.run.content
+    }
+
     /// Number of blocks held.
     pub fn blocks(&self) -> u32 {
         self.stored + self.blank
@@ -59,21 +65,46 @@ impl Lease {
         }
     }
 
-    /// Moves on by `count` blocks of a run of `run_count`.
-    fn advance(&mut self, count: u32, run_count: u32) {
+    /// The next blocks of `runs`, of one run, at most so that `full` have content.
+    fn next(&mut self, runs: &[BlockRun], full: u32) -> BlockRun {
+        let run = self.cursor.run(runs);
+        let index = self.cursor.index;
+        let count = (run.count - index).min(full - self.stored);
+        BlockRun { content: run.content, first: run.first + index, count }
+    }
+
+    /// Moves on by `count` blocks of the run under the cursor.
+    fn advance(&mut self, count: u32) {
         self.stored += count;
         self.cursor.index += count;
-        if self.cursor.index == run_count {
-            self.cursor = Cursor { run: self.cursor.run + 1, index: 0 };
-        }
     }
 }
 
-/// A place in a list of runs.
-#[derive(Clone, Copy, Debug, Default)]
+/// A place in a list of runs, with a copy of the run it lies in: the list itself is far from all else
+/// that a decoding request needs.
+#[derive(Clone, Copy, Debug)]
 struct Cursor {
-    run: usize,
+    run: BlockRun,
+    /// Blocks of the run passed.
     index: u32,
+    /// Place of the run after it.
+    next: u32,
+}
+
+impl Default for Cursor {
+    fn default() -> Cursor {
+        Cursor { run: BlockRun { content: 0, first: 0, count: 0 }, index: 0, next: 0 }
+    }
+}
+
+impl Cursor {
+    /// The run of the next block.
+    fn run(&mut self, runs: &[BlockRun]) -> BlockRun {
+        if self.index == self.run.count {
+            *self = Cursor { run: runs[self.next as usize], index: 0, next: self.next + 1 };
+        }
+        self.run
+    }
 }
 
 /// What a prefix lookup found.
@@ -180,12 +211,10 @@ impl BlockCache {
     pub fn acquire(&mut self, runs: &[BlockRun], count: u32) -> Lease {
         let mut lease = Lease::default();
         while lease.stored < count {
-            let run = runs[lease.cursor.run];
-            let take = (run.count - lease.cursor.index).min(count - lease.stored);
+            let run = lease.next(runs, count);
             let slot = self.pieces.find(run.content).expect("a lookup has found the run");
-            let from = run.first + lease.cursor.index;
-            self.hold(&mut lease, slot, from, from + take);
-            lease.advance(take, run.count);
+            self.hold(&mut lease, slot, run.first, run.end());
+            lease.advance(run.count);
         }
         lease
     }
@@ -232,23 +261,21 @@ impl BlockCache {
         self.partial += missing;
         lease.blank += missing;
         while lease.stored < full {
-            let run = runs[lease.cursor.run];
-            let take = (run.count - lease.cursor.index).min(full - lease.stored);
-            self.store(lease, run, take);
-            lease.blank -= take;
-            self.partial -= take;
-            lease.advance(take, run.count);
+            let run = lease.next(runs, full);
+            self.store(lease, run);
+            lease.blank -= run.count;
+            self.partial -= run.count;
+            lease.advance(run.count);
         }
         true
     }
 
-    /// Gives content to the next `take` blocks of `lease`: those of `run` from its cursor on. Where a
-    /// block is there already, the new one becomes its youngest copy.
-    fn store(&mut self, lease: &mut Lease, run: BlockRun, take: u32) {
-        let mut at = run.first + lease.cursor.index;
-        let to = at + take;
+    /// Gives content to the next blocks of `lease`, which are `run`. Where a block is there already,
+    /// the new one becomes its youngest copy.
+    fn store(&mut self, lease: &mut Lease, run: BlockRun) {
+        let (mut at, to) = (run.first, run.end());
         if self.grow(lease, run.content, at, to) {
-            self.emit_stored(BlockRun { content: run.content, first: at, count: take }, false);
+            self.emit_stored(run, false);
             return;
         }
         let slot = self.pieces.slot(run.content);

@@ -4,6 +4,7 @@
 //! younger ones, in order of age. Where there is no head there is no copy. A piece is wholly one or
 //! the other.
 
+use crate::ahead::fetch_at;
 use rustc_hash::FxHashMap;
 use std::ops::{Index, IndexMut};
 
@@ -88,6 +89,16 @@ impl Pieces {
             runs.push(Run { content, head: NONE, copies: Vec::new() });
             runs.len() as u32 - 1
         })
+    }
+
+    /// See [`crate::ahead`].
+    pub fn fetch(&self, id: u32) {
+        fetch_at(&self.pieces, id as usize);
+    }
+
+    /// See [`crate::ahead`].
+    pub fn fetch_run(&self, slot: u32) {
+        fetch_at(&self.runs, slot as usize);
     }
 
     /// The key of a slot.

@@ -3,6 +3,7 @@
 //! The length of a run is not known while it runs, so intervals start short and are merged in pairs
 //! whenever there are too many: the run ends with [`MOST`]`/2` to [`MOST`] of them.
 
+use crate::ahead::fetch_at;
 use crate::units::Nanos;
 
 /// Most intervals kept.
@@ -72,6 +73,11 @@ impl<S: Sums> Intervals<S> {
             add(Self::cell(&mut self.rows[row], index), at, until);
             at = until;
         }
+    }
+
+    /// See [`crate::ahead`].
+    pub fn fetch(&self, row: usize, at: Nanos) {
+        fetch_at(&self.rows[row], (at.0 / self.interval) as usize);
     }
 
     fn cell(row: &mut Vec<S>, index: usize) -> &mut S {

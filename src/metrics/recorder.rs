@@ -127,6 +127,11 @@ impl Recorder {
         self.timeline.step(worker, start, end, state);
     }
 
+    /// See [`crate::ahead`]: a step of `worker` begins or ends soon.
+    pub fn fetch(&self, worker: usize, now: Nanos) {
+        self.timeline.fetch(worker, now);
+    }
+
     /// Requests were preempted on a worker.
     pub fn preempted(&mut self, worker: usize, requests: u32) {
         if self.window.is_open() {

@@ -78,6 +78,11 @@ impl Timeline {
         });
     }
 
+    /// See [`crate::ahead`].
+    pub fn fetch(&self, worker: usize, now: Nanos) {
+        self.0.fetch(worker, now);
+    }
+
     /// A request was first admitted.
     pub fn admitted(&mut self, worker: usize, at: Nanos, prompt_tokens: u32, hit_tokens: u32) {
         let cell = self.0.at(worker, at);

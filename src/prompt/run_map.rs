@@ -5,6 +5,7 @@
 //! pages: nothing is hashed, and neighbours share cache lines, which a large simulation needs, because
 //! it does little but wait for memory. Keys that are hashes go into a hash map.
 
+use crate::ahead::fetch_at;
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 
@@ -64,6 +65,16 @@ impl<V> RunMap<V> {
         }
     }
 
+    /// See [`crate::ahead`].
+    pub fn fetch(&self, content: u64) {
+        if let Kind::Numbered(pages) = &self.0 {
+            let (page, slot) = place(content);
+            if let Some(Some(page)) = pages.get(page) {
+                fetch_at(&page.slots, slot);
+            }
+        }
+    }
+
     /// The same, made where there is nothing.
     pub fn get_or_insert_with(&mut self, content: u64, make: impl FnOnce() -> V) -> &mut V {
         match &mut self.0 {
@@ -74,8 +85,11 @@ impl<V> RunMap<V> {
                     pages.resize_with(page + 1, || None);
                 }
                 let page = pages[page].get_or_insert_with(Page::empty);
-                page.used += usize::from(page.slots[slot].is_none());
-                page.slots[slot].get_or_insert_with(make)
+                let place = &mut page.slots[slot];
+                if place.is_none() {
+                    page.used += 1;
+                }
+                place.get_or_insert_with(make)
             }
         }
     }

@@ -220,6 +220,15 @@ impl Frontend {
         }
     }
 
+    /// See [`crate::ahead`]: `event` will be heard soon.
+    pub fn fetch(&self, event: &CacheEvent) {
+        if let (Index::Events(index), CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. }) =
+            (&self.index, event)
+        {
+            index.fetch(run.content);
+        }
+    }
+
     /// Leading blocks of `runs` the event-fed index believes cached, per worker; `None` where there
     /// is no such index. For tests.
     pub fn believed(&self, runs: &[BlockRun]) -> Option<Vec<u32>> {

@@ -45,6 +45,11 @@ impl<H: Holder> RunIndex<H> {
         }
     }
 
+    /// See [`crate::ahead`].
+    pub fn fetch(&self, content: u64) {
+        self.runs.fetch(content);
+    }
+
     /// Changes what `worker` holds of the run `content`, from nothing if need be; afterwards it must
     /// hold something.
     pub fn grow<R>(&mut self, worker: u32, content: u64, change: impl FnOnce(&mut H) -> R) -> R {

@@ -6,6 +6,7 @@
 //! ahead they were planned.
 
 pub mod ceiling;
+mod ahead;
 mod conserve;
 pub mod event;
 pub mod latency;
@@ -165,6 +166,7 @@ impl<'a> Simulation<'a> {
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
                     self.advance(at)?;
+                    self.look_ahead(event);
                     self.happen(event)?;
                 }
             }

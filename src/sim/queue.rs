@@ -1,8 +1,13 @@
 //! The event queue: ordered by time, then rank, then place, then order of insertion.
+//!
+//! The next few events lie in a list of their own, so that one can look at them before they happen.
 
 use crate::units::Nanos;
 use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BinaryHeap, VecDeque};
+
+/// Events in the list, while there are as many.
+const FRONT: usize = 8;
 
 /// Events of equal time happen in order of rank, those of equal rank in order of place, those of
 /// equal place in order of insertion.
@@ -18,6 +23,8 @@ pub trait Ranked {
 
 /// A queue of events `E`.
 pub struct EventQueue<E> {
+    /// Ascending; all of it comes before all of the heap.
+    front: VecDeque<Entry<E>>,
     heap: BinaryHeap<Reverse<Entry<E>>>,
     inserted: u64,
 }
@@ -48,7 +55,7 @@ impl<E> Ord for Entry<E> {
 
 impl<E: Ranked> Default for EventQueue<E> {
     fn default() -> Self {
-        EventQueue { heap: BinaryHeap::new(), inserted: 0 }
+        EventQueue { front: VecDeque::new(), heap: BinaryHeap::new(), inserted: 0 }
     }
 }
 
@@ -57,17 +64,33 @@ impl<E: Ranked> EventQueue<E> {
     pub fn push(&mut self, at: Nanos, event: E) {
         self.inserted += 1;
         let rank = u64::from(event.rank()) << 32 | u64::from(event.place());
-        self.heap.push(Reverse(Entry { at, order: (rank, self.inserted), event }));
+        let entry = Entry { at, order: (rank, self.inserted), event };
+        if self.front.len() == FRONT {
+            if self.front.back().is_some_and(|last| *last < entry) {
+                self.heap.push(Reverse(entry));
+                return;
+            }
+            self.heap.extend(self.front.pop_back().map(Reverse));
+        }
+        let place = self.front.iter().rposition(|other| *other < entry).map_or(0, |last| last + 1);
+        self.front.insert(place, entry);
     }
 
     /// Time and rank of the next event.
     pub fn peek(&self) -> Option<(Nanos, u8)> {
-        self.heap.peek().map(|Reverse(entry)| (entry.at, (entry.order.0 >> 32) as u8))
+        self.front.front().map(|entry| (entry.at, (entry.order.0 >> 32) as u8))
+    }
+
+    /// The event that happens after `others` others, if it is one of the soonest.
+    pub fn soon(&self, others: usize) -> Option<&E> {
+        self.front.get(others).map(|entry| &entry.event)
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
-        self.heap.pop().map(|Reverse(entry)| (entry.at, entry.event))
+        let next = self.front.pop_front()?;
+        self.front.extend(self.heap.pop().map(|Reverse(entry)| entry));
+        Some((next.at, next.event))
     }
 }
 

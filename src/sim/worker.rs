@@ -8,6 +8,7 @@
 //!
 //! Source: `shared/reference/vllm.md`; where `dynamo-mocker` differs, `shared/reference/dynamo.md` §2.2b.
 
+mod ahead;
 mod begin;
 mod blocked;
 mod cruise;
@@ -200,7 +201,7 @@ impl Worker {
                 sequence.record.hit_tokens = hit;
                 self.report.admitted.push(Admission {
                     arrival: sequence.record.arrival,
-                    prompt_tokens: sequence.record.prompt_tokens,
+                    prompt_tokens: sequence.prompt_tokens,
                     hit_tokens: hit,
                 });
             }
@@ -231,7 +232,7 @@ impl Worker {
             }
             sequence.generated += 1;
             sequence.last_token = now;
-            any_finished |= sequence.generated == sequence.record.output_tokens;
+            any_finished |= sequence.generated == sequence.output_tokens;
         }
         if any_finished {
             self.remove_finished(now, cache);
@@ -239,19 +240,19 @@ impl Worker {
     }
 
     fn remove_finished(&mut self, now: Nanos, cache: &mut BlockCache) {
-        let done = |s: &mut Sequence| s.generated == s.record.output_tokens;
+        let done = |s: &mut Sequence| s.generated == s.output_tokens;
         for mut sequence in self.running.extract_if(.., done) {
             cache.release(sequence.lease);
             sequence.record.finished = Some(now);
             sequence.record.status = Status::Completed;
-            self.report.finished.push(sequence.record);
+            self.report.finished.push(*sequence.record);
         }
     }
 
     /// Takes every request still here, for a run that was interrupted.
     pub fn abandon(&mut self) -> Vec<RequestRecord> {
         let running = self.running.drain(..);
-        running.chain(self.waiting.drain(..)).map(|sequence| sequence.record).collect()
+        running.chain(self.waiting.drain(..)).map(|sequence| *sequence.record).collect()
     }
 }
 
@@ -289,7 +290,7 @@ impl Step {
 
     /// Only prompt tokens count as prefill; whoever has output and gets a token counts as decoding.
     fn add_as_mocker(&mut self, sequence: &Sequence, new: u32) {
-        let (computed, prompt) = (sequence.computed, sequence.record.prompt_tokens);
+        let (computed, prompt) = (sequence.computed, sequence.prompt_tokens);
         if computed < prompt {
             self.shape.prefill(computed, (computed + new).min(prompt) - computed);
         }

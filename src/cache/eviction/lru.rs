@@ -1,5 +1,7 @@
 //! Least recently freed first: a doubly linked list threaded through a vector.
 
+use crate::ahead::fetch_at;
+
 use super::{Eviction, Piece};
 
 /// Link of the list; index 0 is the ring's anchor, piece `p` has index `p + 1`.
@@ -53,6 +55,10 @@ impl Eviction for Lru {
 
     fn victim(&self) -> Option<u32> {
         self.links[0].after.checked_sub(1)
+    }
+
+    fn fetch(&self) {
+        fetch_at(&self.links, 0);
     }
 
     fn tail_first(&self) -> bool {

@@ -3,7 +3,7 @@
 mod eviction;
 mod table;
 
-use super::{Cursor, Prefix};
+use super::Prefix;
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::scenario::EvictionKind;
 use eviction::Eviction;
@@ -18,6 +18,13 @@ pub struct Lease {
     stored: u32,
     /// Where in the request's runs the next block to store lies.
     cursor: Cursor,
+}
+
+/// A place in a list of runs.
+#[derive(Clone, Copy, Debug, Default)]
+struct Cursor {
+    run: usize,
+    index: u32,
 }
 
 impl Lease {

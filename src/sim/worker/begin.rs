@@ -49,7 +49,7 @@ impl Worker {
         let decodes = |sequence: &Sequence| {
             sequence.decodes()
                 && sequence.last_token == now
-                && sequence.generated + 1 < sequence.record.output_tokens
+                && sequence.generated + 1 < sequence.output_tokens
         };
         let may = self.config.cruises && closed && !self.running.is_empty();
         let all = self.running.len() <= self.config.max_batched_tokens as usize;

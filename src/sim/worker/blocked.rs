@@ -50,6 +50,6 @@ impl Blocked {
 
     /// Whether `head` surely finds too few blocks.
     pub fn stays(&self, head: &Sequence, cache: &BlockCache) -> bool {
-        self.request == Some(head.record.id) && self.needs > cache.available()
+        self.request.is_some_and(|id| id == head.record.id) && self.needs > cache.available()
     }
 }

@@ -9,6 +9,7 @@
 //! Every time and count is that of stepping one by one.
 
 use super::{BatchShape, LatencyModel, Sequence, StepState};
+use crate::ahead::{fetch, fetch_at};
 use crate::units::Nanos;
 
 /// Most steps of a stretch: an arrival may make those planned beyond it void.
@@ -76,7 +77,7 @@ impl Cruise {
         self.last_end = now;
         self.requests = running.len() as u64;
         self.context = running.iter().map(|sequence| u64::from(sequence.computed)).sum();
-        let left = running.iter().map(|s| s.record.output_tokens - s.generated);
+        let left = running.iter().map(|s| s.output_tokens - s.generated);
         self.finish = left.min().unwrap_or(0);
         self.crossings.collect(running, block_tokens, self.finish);
     }
@@ -115,6 +116,29 @@ impl Cruise {
         let step = self.steps + 1 - self.crossings.passed;
         let due = self.crossings.round[self.crossings.next..].iter();
         due.take_while(move |(at, _)| *at == step).map(|(_, place)| *place as usize)
+    }
+
+    /// Places of those who take or fill a block next, about.
+    pub fn due(&self) -> impl Iterator<Item = usize> {
+        let due = self.crossings.round[self.crossings.next..].iter();
+        due.take(2).map(|(_, place)| *place as usize)
+    }
+
+    /// See [`crate::ahead`].
+    pub fn fetch(&self) {
+        fetch(&self.on);
+        fetch(&self.finish);
+        fetch(&self.crossings.round);
+        fetch(&self.crossings.passed);
+        fetch(&self.stretch.start);
+        fetch(&self.stretch.ends);
+        fetch(&self.stretch.state);
+    }
+
+    /// See [`crate::ahead`].
+    pub fn fetch_lists(&self) {
+        fetch_at(&self.crossings.round, self.crossings.next);
+        fetch_at(&self.stretch.ends, 0);
     }
 
     /// The crossings of the step that comes have been done, and it begins.

@@ -6,12 +6,9 @@ use crate::request::RequestRecord;
 use crate::units::Nanos;
 use std::sync::Arc;
 
-/// A request on a worker.
+/// A request on a worker: what steps need of it is together, all else elsewhere. A large cluster's
+/// requests do not fit into the processor's caches.
 pub struct Sequence {
-    /// What is measured about it; travels with it.
-    pub record: RequestRecord,
-    /// Full blocks of prompt and output.
-    pub(super) runs: Arc<[BlockRun]>,
     pub(super) lease: Lease,
     /// Tokens whose KV is in the cache.
     pub(super) computed: u32,
@@ -19,27 +16,37 @@ pub struct Sequence {
     pub(super) generated: u32,
     /// Tokens computed in the current step.
     pub(super) scheduled: u32,
+    /// Length of its prompt.
+    pub(super) prompt_tokens: u32,
+    /// Length of its output.
+    pub(super) output_tokens: u32,
     /// When the latest output token was made.
     pub(super) last_token: Nanos,
+    /// Full blocks of prompt and output.
+    pub(super) runs: Arc<[BlockRun]>,
+    /// What is measured about it; travels with it.
+    pub record: Box<RequestRecord>,
 }
 
 impl Sequence {
     /// A request that has just been routed; `runs` cover prompt and output.
     pub fn new(record: RequestRecord, runs: Arc<[BlockRun]>) -> Sequence {
         Sequence {
-            record,
-            runs,
             lease: Lease::default(),
             computed: 0,
             generated: 0,
             scheduled: 0,
+            prompt_tokens: record.prompt_tokens,
+            output_tokens: record.output_tokens,
             last_token: Nanos::ZERO,
+            runs,
+            record: Box::new(record),
         }
     }
 
     /// Tokens known so far: prompt and output made.
     pub(super) fn known(&self) -> u32 {
-        self.record.prompt_tokens + self.generated
+        self.prompt_tokens + self.generated
     }
 
     /// It has output, and lacks one token only.

@@ -1,0 +1,47 @@
+//! See [`crate::ahead`]: each goes by what the one before it has fetched.
+
+use super::{BlockCache, Lease};
+use crate::ahead::{fetch, fetch_at};
+
+impl BlockCache {
+    /// The cache itself.
+    pub fn fetch(&self) {
+        fetch(&self.capacity);
+        fetch(&self.pieces);
+        fetch(&self.eviction);
+        fetch(&self.blank);
+        fetch(&self.events);
+        fetch(&self.strand);
+    }
+
+    /// Its lists.
+    pub fn fetch_lists(&self) {
+        self.eviction.fetch();
+        fetch_at(&self.events, 0);
+    }
+
+    /// The piece that loses blocks next.
+    pub fn fetch_victim(&self) {
+        if let Some(victim) = self.eviction.victim() {
+            self.pieces.fetch(victim);
+        }
+    }
+
+    /// Its run.
+    pub fn fetch_victims_run(&self) {
+        if let Some(victim) = self.eviction.victim() {
+            self.pieces.fetch_run(self.pieces[victim].slot);
+        }
+    }
+
+    /// The run that loses blocks next.
+    pub fn next_gone(&self) -> Option<u64> {
+        let victim = self.eviction.victim()?;
+        Some(self.pieces.content(self.pieces[victim].slot))
+    }
+
+    /// What grows with a lease.
+    pub fn fetch_lease(&self, lease: &Lease) {
+        self.pieces.fetch(lease.last.piece);
+    }
+}
