@@ -118,7 +118,18 @@ impl<'de> Deserialize<'de> for Nanos {
 
 #[cfg(test)]
 mod tests {
-    use super::Nanos;
+    use super::{Nanos, nearest};
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn the_nearest_integer_is_that_of_round(bits in any::<u64>(), near in 0u64..1 << 60) {
+            let halves = near as f64 / 2.0;
+            for value in [f64::from_bits(bits), halves, halves.next_down(), halves.next_up()] {
+                prop_assert_eq!(nearest(value), value.round() as u64, "{}", value);
+            }
+        }
+    }
 
     #[test]
     fn durations_are_read_and_printed_back_without_loss() {

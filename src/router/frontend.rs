@@ -222,8 +222,10 @@ impl Frontend {
 
     /// See [`crate::ahead`]: `event` will be heard soon.
     pub fn fetch(&self, event: &CacheEvent) {
-        if let (Index::Events(index), CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. }) =
-            (&self.index, event)
+        if let (
+            Index::Events(index),
+            CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. },
+        ) = (&self.index, event)
         {
             index.fetch(run.content);
         }

@@ -21,7 +21,8 @@ impl Simulation<'_> {
         if let Event::StepEnd { worker, .. } = event {
             self.fetch_changes(worker as usize);
         }
-        let looks = [Self::fetch_blocks, Self::fetch_requests, Self::fetch_lists, Self::fetch_worker];
+        let looks =
+            [Self::fetch_blocks, Self::fetch_requests, Self::fetch_lists, Self::fetch_worker];
         for (others, look) in [0, 2, 4, 7].into_iter().zip(looks) {
             if let Some(Event::StepEnd { worker, .. }) = self.queue.soon(others) {
                 look(self, *worker as usize);

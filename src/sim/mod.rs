@@ -5,8 +5,8 @@
 //! Only steps begin in order of worker, unless workers share a cache: so it does not matter how far
 //! ahead they were planned.
 
-pub mod ceiling;
 mod ahead;
+pub mod ceiling;
 mod conserve;
 pub mod event;
 pub mod latency;

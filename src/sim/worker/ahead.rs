@@ -28,7 +28,6 @@ impl Worker {
             if let Some(sequence) = self.running.get(at) {
                 fetch(&sequence.lease);
                 fetch(&sequence.computed);
-                fetch(&sequence.runs);
             }
         }
     }
