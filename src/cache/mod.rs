@@ -121,6 +121,9 @@ pub struct BlockCache {
     capacity: u32,
     pieces: Pieces,
     eviction: Box<dyn Eviction>,
+    /// What the policy says of itself, asked once.
+    tail_first: bool,
+    tells_by_piece: bool,
     /// Blocks without content that nobody holds.
     blank: u32,
     /// Blocks without content that leases hold.
@@ -135,10 +138,13 @@ pub struct BlockCache {
 impl BlockCache {
     /// An empty cache of `capacity` usable blocks.
     pub fn new(capacity: u32, eviction: EvictionKind) -> BlockCache {
+        let eviction = eviction::build(eviction);
         BlockCache {
             capacity,
             pieces: Pieces::default(),
-            eviction: eviction::build(eviction),
+            tail_first: eviction.tail_first(),
+            tells_by_piece: eviction.tells_by_piece(),
+            eviction,
             blank: capacity,
             partial: 0,
             in_use: 0,
@@ -295,7 +301,7 @@ impl BlockCache {
     /// tell its blocks apart. So a request that decodes is one piece.
     fn grow(&mut self, lease: &mut Lease, content: u64, at: u32, to: u32) -> bool {
         let held = &mut lease.last;
-        if held.blocks == 0 || !self.eviction.tells_by_piece() {
+        if held.blocks == 0 || !self.tells_by_piece {
             return false;
         }
         let (mut id, mut left) = (held.piece, held.blocks);
@@ -331,8 +337,8 @@ impl BlockCache {
     fn evict(&mut self, id: u32, most: u32) -> u32 {
         let piece = self.pieces[id];
         let alone = piece.copy || self.pieces.copies(piece.slot).is_empty();
-        let count = if self.eviction.tail_first() && alone { most.min(piece.blocks()) } else { 1 };
-        let first = if self.eviction.tail_first() { piece.end - count } else { piece.first };
+        let count = if self.tail_first && alone { most.min(piece.blocks()) } else { 1 };
+        let first = if self.tail_first { piece.end - count } else { piece.first };
         let content = self.pieces.content(piece.slot);
         let whole = count == piece.blocks();
         if whole {

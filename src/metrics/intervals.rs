@@ -19,6 +19,8 @@ pub trait Sums: Clone + Default {
 #[derive(Clone, Debug)]
 pub struct Intervals<S> {
     interval: u64,
+    /// The interval asked for last: its number and begin. The next one asked for mostly is the same.
+    latest: (usize, u64),
     /// `rows[row][interval]`.
     rows: Vec<Vec<S>>,
 }
@@ -26,7 +28,7 @@ pub struct Intervals<S> {
 impl<S: Sums> Intervals<S> {
     /// Nothing yet, for so many rows.
     pub fn new(rows: usize) -> Intervals<S> {
-        Intervals { interval: 1_000_000, rows: vec![Vec::new(); rows] }
+        Intervals { interval: 1_000_000, latest: (0, 0), rows: vec![Vec::new(); rows] }
     }
 
     /// Length of an interval.
@@ -52,7 +54,7 @@ impl<S: Sums> Intervals<S> {
     /// The sums of `row` at a moment.
     pub fn at(&mut self, row: usize, at: Nanos) -> &mut S {
         self.make_room(at);
-        let index = (at.0 / self.interval) as usize;
+        let (index, _) = self.find(at.0);
         Self::cell(&mut self.rows[row], index)
     }
 
@@ -66,10 +68,10 @@ impl<S: Sums> Intervals<S> {
         mut add: impl FnMut(&mut S, u64, u64),
     ) {
         self.make_room(end);
-        let (mut at, interval) = (start.0, self.interval);
+        let mut at = start.0;
         while at < end.0 {
-            let index = (at / interval) as usize;
-            let until = end.0.min((index as u64 + 1) * interval);
+            let (index, begin) = self.find(at);
+            let until = end.0.min(begin + self.interval);
             add(Self::cell(&mut self.rows[row], index), at, until);
             at = until;
         }
@@ -87,9 +89,20 @@ impl<S: Sums> Intervals<S> {
         &mut row[index]
     }
 
+    /// Number and begin of the interval that a moment lies in.
+    fn find(&mut self, at: u64) -> (usize, u64) {
+        let begin = self.latest.1;
+        if at < begin || at - begin >= self.interval {
+            let index = at / self.interval;
+            self.latest = (index as usize, index * self.interval);
+        }
+        self.latest
+    }
+
     fn make_room(&mut self, at: Nanos) {
-        while at.0 / self.interval >= MOST as u64 {
+        while at.0 >= self.interval * MOST as u64 {
             self.interval *= 2;
+            self.latest = (0, 0);
             for row in &mut self.rows {
                 let merged = row.chunks(2).map(|pair| {
                     let mut sums = pair[0].clone();

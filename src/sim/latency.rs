@@ -69,7 +69,7 @@ pub fn build(preset: &Preset, cluster: &ClusterSpec, kv_blocks: u32) -> Box<dyn 
 pub fn model(kind: &ModelKind, capacity_tokens: u64) -> Box<dyn LatencyModel> {
     match kind {
         ModelKind::Linear(spec) => Box::new(linear::Linear::new(spec)),
-        ModelKind::Mocker => Box::new(mocker::Mocker { capacity_tokens }),
+        ModelKind::Mocker => Box::new(mocker::Mocker { capacity_tokens: capacity_tokens as f64 }),
         ModelKind::Roofline(spec) => Box::new(roofline::Roofline::new(spec)),
         ModelKind::Table(spec) => Box::new(table::Table::new(spec)),
     }

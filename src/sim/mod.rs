@@ -37,7 +37,7 @@ use queue::EventQueue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use worker::{Sequence, Worker};
+use worker::{Sequence, StepReport, Worker};
 
 /// Nothing happens later, so that times can be added up without fear: 2^62 ns.
 const LAST_INSTANT: Nanos = Nanos(1 << 62);
@@ -73,6 +73,8 @@ struct Simulation<'a> {
     workers: Vec<Worker>,
     /// Number of each worker's latest plan when its steps end; a `StepEnd` of an earlier one is void.
     plans: Vec<u32>,
+    /// What the step that begins or ends now does.
+    report: StepReport,
     /// A `StepBegin` is in the queue.
     woken: Vec<bool>,
     /// Could not schedule anything: a shared cache is full of others' blocks.
@@ -129,6 +131,7 @@ impl<'a> Simulation<'a> {
             next_router: 0,
             workers: (0..workers).map(|_| Worker::new(setup.worker_config(&needs))).collect(),
             plans: vec![0; workers],
+            report: StepReport::default(),
             woken: vec![false; workers],
             stalled: Vec::new(),
             latency: setup.latency(),

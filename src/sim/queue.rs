@@ -4,41 +4,54 @@
 
 use crate::units::Nanos;
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, VecDeque};
+use std::collections::BinaryHeap;
 
 /// Events in the list, while there are as many.
 const FRONT: usize = 8;
 
+/// Bits of an event's place, and of its number.
+const PLACE: u32 = 22;
+const NUMBER: u32 = 40;
+
 /// Events of equal time happen in order of rank, those of equal rank in order of place, those of
 /// equal place in order of insertion.
 pub trait Ranked {
-    /// Lower ranks first.
+    /// Lower ranks first; below 4.
     fn rank(&self) -> u8;
 
-    /// Lower places first.
+    /// Lower places first; below 2^22.
     fn place(&self) -> u32 {
         0
     }
 }
 
-/// A queue of events `E`.
+/// A queue of events `E`, of fewer than 2^40.
 pub struct EventQueue<E> {
-    /// Ascending; all of it comes before all of the heap.
-    front: VecDeque<Entry<E>>,
+    /// Descending, so that the next is the last; all of it comes before all of the heap.
+    front: Vec<Entry<E>>,
     heap: BinaryHeap<Reverse<Entry<E>>>,
     inserted: u64,
 }
 
 struct Entry<E> {
-    at: Nanos,
-    /// Rank, then place, then order of insertion.
-    order: (u64, u64),
+    /// Time, rank, place and order of insertion, from high bits to low.
+    key: u128,
     event: E,
+}
+
+impl<E> Entry<E> {
+    fn at(&self) -> Nanos {
+        Nanos((self.key >> 64) as u64)
+    }
+
+    fn rank(&self) -> u8 {
+        (self.key as u64 >> (PLACE + NUMBER)) as u8
+    }
 }
 
 impl<E> PartialEq for Entry<E> {
     fn eq(&self, other: &Self) -> bool {
-        (self.at, self.order) == (other.at, other.order)
+        self.key == other.key
     }
 }
 impl<E> Eq for Entry<E> {}
@@ -49,13 +62,13 @@ impl<E> PartialOrd for Entry<E> {
 }
 impl<E> Ord for Entry<E> {
     fn cmp(&self, other: &Self) -> std::cmp::Ordering {
-        (self.at, self.order).cmp(&(other.at, other.order))
+        self.key.cmp(&other.key)
     }
 }
 
 impl<E: Ranked> Default for EventQueue<E> {
     fn default() -> Self {
-        EventQueue { front: VecDeque::new(), heap: BinaryHeap::new(), inserted: 0 }
+        EventQueue { front: Vec::with_capacity(FRONT), heap: BinaryHeap::new(), inserted: 0 }
     }
 }
 
@@ -63,34 +76,39 @@ impl<E: Ranked> EventQueue<E> {
     /// Schedules an event.
     pub fn push(&mut self, at: Nanos, event: E) {
         self.inserted += 1;
-        let rank = u64::from(event.rank()) << 32 | u64::from(event.place());
-        let entry = Entry { at, order: (rank, self.inserted), event };
+        let (rank, place) = (u64::from(event.rank()), u64::from(event.place()));
+        debug_assert!(rank < 4 && place < 1 << PLACE && self.inserted < 1 << NUMBER);
+        let order = rank << (PLACE + NUMBER) | place << NUMBER | self.inserted;
+        let entry = Entry { key: u128::from(at.0) << 64 | u128::from(order), event };
         if self.front.len() == FRONT {
-            if self.front.back().is_some_and(|last| *last < entry) {
+            if self.front[0] < entry {
                 self.heap.push(Reverse(entry));
                 return;
             }
-            self.heap.extend(self.front.pop_back().map(Reverse));
+            self.heap.push(Reverse(self.front.remove(0)));
         }
-        let place = self.front.iter().rposition(|other| *other < entry).map_or(0, |last| last + 1);
-        self.front.insert(place, entry);
+        let place = self.front.iter().position(|other| *other < entry);
+        self.front.insert(place.unwrap_or(self.front.len()), entry);
     }
 
     /// Time and rank of the next event.
     pub fn peek(&self) -> Option<(Nanos, u8)> {
-        self.front.front().map(|entry| (entry.at, (entry.order.0 >> 32) as u8))
+        self.front.last().map(|next| (next.at(), next.rank()))
     }
 
     /// The event that happens after `others` others, if it is one of the soonest.
     pub fn soon(&self, others: usize) -> Option<&E> {
-        self.front.get(others).map(|entry| &entry.event)
+        let place = self.front.len().checked_sub(others + 1)?;
+        Some(&self.front[place].event)
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
-        let next = self.front.pop_front()?;
-        self.front.extend(self.heap.pop().map(|Reverse(entry)| entry));
-        Some((next.at, next.event))
+        let next = self.front.pop()?;
+        if let Some(Reverse(entry)) = self.heap.pop() {
+            self.front.insert(0, entry);
+        }
+        Some((next.at(), next.event))
     }
 }
 

@@ -5,6 +5,7 @@ use super::event::Event;
 use super::worker::Work;
 use crate::error::Result;
 use crate::prompt::CacheEvent;
+use crate::router::Frontend;
 use crate::units::Nanos;
 use rand::RngExt;
 
@@ -33,7 +34,8 @@ impl Simulation<'_> {
         self.woken[worker] = false;
         let cache = self.cache_of(worker);
         let latency = self.latency.as_ref();
-        let work = self.workers[worker].begin(self.now, &mut self.caches[cache], latency);
+        let (cache, report) = (&mut self.caches[cache], &mut self.report);
+        let work = self.workers[worker].begin(self.now, cache, latency, report);
         if let Work::Stretch(end) = work {
             self.ends_at(worker, end);
             return Ok(());
@@ -49,7 +51,7 @@ impl Simulation<'_> {
         };
         let end = self.now + duration;
         self.on_clock(end)?;
-        let state = self.workers[worker].state(&self.caches[cache]);
+        let state = self.workers[worker].state(&self.caches[self.cache_of(worker)]);
         self.recorder.busy(worker, self.now, end, state);
         self.ends_at(worker, end);
         Ok(())
@@ -58,17 +60,19 @@ impl Simulation<'_> {
     /// What the step has changed in the cache is true at once, and told at its end.
     fn collect_events(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
-        for event in self.caches[cache].drain_events() {
-            self.truth.apply(cache as u32, &event);
-            if self.events_wanted {
-                self.pending_events[worker].push(event);
-            }
+        let events = self.caches[cache].events();
+        events.iter().for_each(|event| self.truth.apply(cache as u32, event));
+        if self.events_wanted {
+            self.pending_events[worker].extend_from_slice(events);
         }
+        self.caches[cache].drain_events();
     }
 
     fn record_step(&mut self, worker: usize) {
-        let report = &self.workers[worker].report;
-        self.recorder.preempted(worker, report.preempted);
+        let report = &self.report;
+        if report.preempted > 0 {
+            self.recorder.preempted(worker, report.preempted);
+        }
         for new in &report.admitted {
             self.recorder.admitted(
                 worker,
@@ -83,29 +87,41 @@ impl Simulation<'_> {
     pub(super) fn end_step(&mut self, worker: usize) -> Result<()> {
         self.settle(worker);
         let cache = self.cache_of(worker);
-        self.workers[worker].end(self.now, &mut self.caches[cache]);
+        self.workers[worker].end(self.now, &mut self.caches[cache], &mut self.report);
         self.check_conservation(worker);
-        let mut report = std::mem::take(&mut self.workers[worker].report);
-        report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
-        for id in &report.first_tokens {
+        self.report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
+        for id in &self.report.first_tokens {
             self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
         }
-        for record in &report.finished {
-            self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
-            self.ended(record)?;
+        if !self.report.finished.is_empty() {
+            self.end_requests()?;
         }
-        report.finished.clear();
-        self.workers[worker].report = report;
-        self.publish(worker)?;
+        if !self.pending_events[worker].is_empty() {
+            self.publish(worker)?;
+        }
         if self.workers[worker].has_work() {
             if self.stalled.is_empty() && self.nothing_else_happens_now()? {
                 return self.begin_step(worker);
             }
             self.wake(worker);
         }
-        for stalled in std::mem::take(&mut self.stalled) {
-            self.wake(stalled as usize);
+        if !self.stalled.is_empty() {
+            for stalled in std::mem::take(&mut self.stalled) {
+                self.wake(stalled as usize);
+            }
         }
+        Ok(())
+    }
+
+    /// Requests got their last token.
+    fn end_requests(&mut self) -> Result<()> {
+        let mut finished = std::mem::take(&mut self.report.finished);
+        for record in &finished {
+            self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
+            self.ended(record)?;
+        }
+        finished.clear();
+        self.report.finished = finished;
         Ok(())
     }
 
@@ -149,26 +165,22 @@ impl Simulation<'_> {
 
     /// Sends the KV events of the step that has just ended on their way.
     fn publish(&mut self, worker: usize) -> Result<()> {
-        if self.pending_events[worker].is_empty() {
-            return Ok(());
-        }
-        let mut events = std::mem::take(&mut self.pending_events[worker]);
+        let events = &mut self.pending_events[worker];
         if self.sink_wants_events {
-            self.sink.cache_events(worker as u32, self.now, &events)?;
+            self.sink.cache_events(worker as u32, self.now, events)?;
         }
         let spec = &self.setup.scenario.router;
         let lost = spec.event_loss > 0.0 && self.event_loss.random::<f64>() < spec.event_loss;
         if lost {
             // Lost on the way.
         } else if spec.event_delay == Nanos::ZERO {
-            self.deliver(worker as u32, &events);
+            let hear = |router: &mut Frontend| router.on_cache_events(worker as u32, events);
+            self.routers.iter_mut().for_each(hear);
         } else {
             self.queue.push(self.now + spec.event_delay, Event::KvEvents);
-            self.on_the_way.push_back((worker as u32, events));
-            return Ok(());
+            self.on_the_way.push_back((worker as u32, std::mem::take(events)));
         }
         events.clear();
-        self.pending_events[worker] = events;
         Ok(())
     }
 

@@ -63,8 +63,6 @@ pub struct Worker {
     running: Vec<Sequence>,
     /// A step is under way.
     pub busy: bool,
-    /// What the latest step did.
-    pub report: StepReport,
     blocked: Blocked,
     cruise: Cruise,
 }
@@ -77,7 +75,6 @@ impl Worker {
             waiting: VecDeque::new(),
             running: Vec::new(),
             busy: false,
-            report: StepReport::default(),
             blocked: Blocked::default(),
             cruise: Cruise::default(),
         }
@@ -113,12 +110,13 @@ impl Worker {
         now: Nanos,
         cache: &mut BlockCache,
         latency: &dyn LatencyModel,
+        report: &mut StepReport,
     ) -> Work {
-        let mut step =
-            Step { budget: self.config.max_batched_tokens, shape: BatchShape::default() };
+        let (budget, shape) = (self.config.max_batched_tokens, BatchShape::default());
+        let mut step = Step { budget, shape, report };
         self.schedule_running(&mut step, cache);
         self.blocked.observe(cache);
-        if self.report.preempted == 0 {
+        if step.report.preempted == 0 {
             self.admit_waiting(&mut step, now, cache);
         }
         if step.budget == self.config.max_batched_tokens {
@@ -136,7 +134,7 @@ impl Worker {
         while at < self.running.len() && step.budget > 0 {
             let sequence = &self.running[at];
             let new = (sequence.known() - sequence.computed).min(step.budget);
-            if !self.take_blocks(at, new, cache) {
+            if !self.take_blocks(at, new, step.report, cache) {
                 return;
             }
             step.schedule(&mut self.running[at], new, self.config.engine);
@@ -146,7 +144,13 @@ impl Worker {
 
     /// Blocks for `new` more tokens of a running request, preempting the latest admitted ones as
     /// long as there are too few; false where that was the request itself.
-    fn take_blocks(&mut self, at: usize, new: u32, cache: &mut BlockCache) -> bool {
+    fn take_blocks(
+        &mut self,
+        at: usize,
+        new: u32,
+        report: &mut StepReport,
+        cache: &mut BlockCache,
+    ) -> bool {
         loop {
             let sequence = &mut self.running[at];
             let tokens = sequence.computed + new;
@@ -155,6 +159,7 @@ impl Worker {
                 return true;
             }
             self.preempt_latest(cache);
+            report.preempted += 1;
             if self.running.len() == at {
                 return false;
             }
@@ -166,7 +171,6 @@ impl Worker {
         cache.release(std::mem::take(&mut victim.lease));
         victim.computed = 0;
         victim.record.preemptions += 1;
-        self.report.preempted += 1;
         self.blocked.forget();
         self.waiting.push_front(victim);
     }
@@ -199,7 +203,7 @@ impl Worker {
             if sequence.record.admitted.is_none() {
                 sequence.record.admitted = Some(now);
                 sequence.record.hit_tokens = hit;
-                self.report.admitted.push(Admission {
+                step.report.admitted.push(Admission {
                     arrival: sequence.record.arrival,
                     prompt_tokens: sequence.prompt_tokens,
                     hit_tokens: hit,
@@ -211,11 +215,13 @@ impl Worker {
         }
     }
 
-    /// Ends what [`Worker::begin`] began: tokens are made, finished requests leave.
-    pub fn end(&mut self, now: Nanos, cache: &mut BlockCache) {
+    /// Ends what [`Worker::begin`] began: tokens are made, finished requests leave. `report` is of that
+    /// alone afterwards.
+    pub fn end(&mut self, now: Nanos, cache: &mut BlockCache, report: &mut StepReport) {
+        report.clear();
         self.busy = false;
         if self.cruise.on {
-            self.report.gaps.extend(self.cruise.step(now));
+            report.gaps.extend(self.cruise.step(now));
             return;
         }
         let mut any_finished = false;
@@ -226,26 +232,26 @@ impl Worker {
             }
             if sequence.generated == 0 {
                 sequence.record.first_token = Some(now);
-                self.report.first_tokens.push(sequence.record.id);
+                report.first_tokens.push(sequence.record.id);
             } else {
-                self.report.gap(now - sequence.last_token);
+                report.gap(now - sequence.last_token);
             }
             sequence.generated += 1;
             sequence.last_token = now;
             any_finished |= sequence.generated == sequence.output_tokens;
         }
         if any_finished {
-            self.remove_finished(now, cache);
+            self.remove_finished(now, cache, report);
         }
     }
 
-    fn remove_finished(&mut self, now: Nanos, cache: &mut BlockCache) {
+    fn remove_finished(&mut self, now: Nanos, cache: &mut BlockCache, report: &mut StepReport) {
         let done = |s: &mut Sequence| s.generated == s.output_tokens;
         for mut sequence in self.running.extract_if(.., done) {
             cache.release(sequence.lease);
             sequence.record.finished = Some(now);
             sequence.record.status = Status::Completed;
-            self.report.finished.push(*sequence.record);
+            report.finished.push(*sequence.record);
         }
     }
 
@@ -259,17 +265,19 @@ impl Worker {
 impl WorkerConfig {
     /// Blocks that hold `tokens` tokens, and how many of them are full.
     fn blocks_of(&self, tokens: u32) -> (u32, u32) {
-        (tokens.div_ceil(self.block_tokens), tokens / self.block_tokens)
+        let full = tokens / self.block_tokens;
+        (full + u32::from(full * self.block_tokens < tokens), full)
     }
 }
 
 /// A step being scheduled.
-struct Step {
+struct Step<'a> {
     budget: u32,
     shape: BatchShape,
+    report: &'a mut StepReport,
 }
 
-impl Step {
+impl Step<'_> {
     fn schedule(&mut self, sequence: &mut Sequence, new: u32, engine: Engine) {
         self.budget -= new;
         sequence.scheduled = new;

@@ -6,7 +6,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What everybody may use.
-const VOCABULARY: &[&str] = &["ahead", "error", "hash", "prompt", "request", "rng", "stats", "units"];
+const VOCABULARY: &[&str] =
+    &["ahead", "error", "hash", "prompt", "request", "rng", "stats", "units"];
 
 /// A module, and what it may use besides itself and the vocabulary.
 const LAYERS: &[(&str, &[&str])] = &[

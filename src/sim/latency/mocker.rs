@@ -7,7 +7,7 @@ use super::{BatchShape, LatencyModel};
 use crate::units::Nanos;
 
 pub struct Mocker {
-    pub capacity_tokens: u64,
+    pub capacity_tokens: f64,
 }
 
 impl LatencyModel for Mocker {
@@ -34,7 +34,7 @@ impl Mocker {
         if batch.decode_seqs == 0 {
             return Nanos::ZERO;
         }
-        let p = (batch.decode_context as f64 / self.capacity_tokens as f64).min(1.0);
+        let p = (batch.decode_context as f64 / self.capacity_tokens).min(1.0);
         Nanos::from_ms_f64((-25.74 * p * p + 54.01 * p + 5.74).max(1.0))
     }
 }
@@ -45,7 +45,7 @@ mod tests {
 
     #[test]
     fn the_recorded_times_come_out() {
-        let model = Mocker { capacity_tokens: 16 * 1024 };
+        let model = Mocker { capacity_tokens: 16.0 * 1024.0 };
         let mut batch = BatchShape::default();
         batch.prefill(0, 1000);
         assert_eq!(model.step(&batch), Nanos(32_105_859));

@@ -1,7 +1,7 @@
 //! See [`crate::ahead`]: each goes by what the one before it has fetched.
 
 use super::Worker;
-use crate::ahead::{fetch, fetch_at};
+use crate::ahead::fetch;
 use crate::cache::Lease;
 
 impl Worker {
@@ -11,7 +11,6 @@ impl Worker {
         fetch(&self.waiting);
         fetch(&self.running);
         fetch(&self.busy);
-        fetch(&self.report);
         fetch(&self.blocked);
         self.cruise.fetch();
     }
@@ -19,7 +18,6 @@ impl Worker {
     /// What it does next.
     pub fn fetch_lists(&self) {
         self.cruise.fetch_lists();
-        fetch_at(&self.report.gaps, 0);
     }
 
     /// Requests that take or fill a block in the step after the one under way, if it cruises.

@@ -1,26 +1,27 @@
 //! How a worker begins: with one step in which anything may happen, or, while it cruises, with a
 //! crossing or a whole stretch.
 
-use super::{Sequence, Span, Step, Work, Worker};
+use super::{Sequence, Span, Step, StepReport, Work, Worker};
 use crate::cache::BlockCache;
 use crate::sim::LAST_INSTANT;
 use crate::sim::latency::LatencyModel;
 use crate::units::Nanos;
 
 impl Worker {
-    /// Schedules what begins at `now`.
+    /// Schedules what begins at `now`. `report` is of that alone afterwards.
     pub fn begin(
         &mut self,
         now: Nanos,
         cache: &mut BlockCache,
         latency: &dyn LatencyModel,
+        report: &mut StepReport,
     ) -> Work {
-        self.report.clear();
+        report.clear();
         if !self.keeps_cruising(now, cache) {
-            return self.begin_step(now, cache, latency);
+            return self.begin_step(now, cache, latency, report);
         }
         if self.cruise.crosses_next() {
-            return self.begin_crossing(now, cache, latency);
+            return self.begin_crossing(now, cache, latency, report);
         }
         let state = self.state(cache);
         match self.cruise.plan(now, LAST_INSTANT, state, latency) {
@@ -30,7 +31,7 @@ impl Worker {
             }
             None => {
                 self.cruise.end(&mut self.running);
-                self.begin_step(now, cache, latency)
+                self.begin_step(now, cache, latency, report)
             }
         }
     }
@@ -90,6 +91,7 @@ impl Worker {
         now: Nanos,
         cache: &mut BlockCache,
         latency: &dyn LatencyModel,
+        report: &mut StepReport,
     ) -> Work {
         for at in self.cruise.crossing() {
             let sequence = &mut self.running[at];
@@ -108,7 +110,7 @@ impl Worker {
         self.cruise.end(&mut self.running);
         self.running.iter_mut().for_each(|sequence| sequence.scheduled = 1);
         let budget = self.config.max_batched_tokens - self.running.len() as u32;
-        let mut step = Step { budget, shape };
+        let mut step = Step { budget, shape, report };
         self.admit_waiting(&mut step, now, cache);
         Work::Step(latency.step(&step.shape))
     }

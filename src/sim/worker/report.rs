@@ -17,11 +17,12 @@ pub struct Admission {
 /// What a step did; reused from step to step.
 #[derive(Default)]
 pub struct StepReport {
-    /// First admissions, in order (filled when the step begins).
+    /// First admissions, in order (filled when the step begins, as is the next).
     pub admitted: Vec<Admission>,
-    /// Requests preempted (filled when the step begins).
+    /// Requests preempted.
     pub preempted: u32,
-    /// Requests that got their first token, in order of admission.
+    /// Requests that got their first token, in order of admission (filled when the step ends, as is all
+    /// below).
     pub first_tokens: Vec<RequestId>,
     /// Gaps between consecutive tokens of a request: (gap, how many).
     pub gaps: Vec<(Nanos, u64)>,
