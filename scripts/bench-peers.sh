@@ -22,15 +22,15 @@ echo "workers,block_tokens,kv_blocks,program,repeat,cpu_s,wall_s,peak_mb" > "$fo
 # timed CASE PROGRAM REPEAT COMMAND...: one line of runs.csv
 timed() {
     local case="$1" program="$2" repeat="$3"; shift 3
-    /usr/bin/time -o "$place/time" -f '%U %S %e %M' "$@" > "$place/log" 2>&1 ||
+    python3 scripts/timed.py "$place/time" "$@" > "$place/log" 2>&1 ||
         { cat "$place/log" >&2; exit 1; }
     awk -v head="$case,$program,$repeat" \
-        '{ printf "%s,%.2f,%.2f,%.0f\n", head, $1 + $2, $3, $4 / 1000 }' "$place/time" >> "$folder/runs.csv"
+        '{ printf "%s,%.3f,%.3f,%.0f\n", head, $1 + $2, $3, $4 / 1000 }' "$place/time" >> "$folder/runs.csv"
     tail -n 1 "$folder/runs.csv"
 }
 
 for repeat in $(seq "$repeats"); do
-    for case in 16,16,16384 8,512,2048 4,512,512; do
+    for case in 16,16,16384 16,512,512 8,512,2048 4,512,512; do
         IFS=, read -r workers block blocks <<< "$case"
         timed "$case" dynamo "$repeat" "$python" "$replay" --trace "$trace" --router kv_router \
             --workers "$workers" --blocks "$blocks" --block-size "$block" --out "$place/dynamo.json"

@@ -53,6 +53,11 @@ impl Lease {
         self.cursor.run.content
     }
 
+    /// Number of leading blocks that have content.
+    pub fn stored(&self) -> u32 {
+        self.stored
+    }
+
     /// Number of blocks held.
     pub fn blocks(&self) -> u32 {
         self.stored + self.blank

@@ -73,15 +73,11 @@ impl Worker {
 
     /// No request has to be preempted in the step that comes.
     fn has_room_to_cross(&self, cache: &BlockCache) -> bool {
-        let takes = |at: &usize| {
-            let tokens = self.running[*at].computed + self.cruise.steps;
-            tokens.is_multiple_of(self.config.block_tokens)
-        };
         let available = cache.available() as usize;
         // Counting all who cross, those who fill a block too, spares looking at them.
         !self.cruise.crosses_next()
             || self.cruise.crossing().count() <= available
-            || self.cruise.crossing().filter(takes).count() <= available
+            || self.cruise.crossing().filter(|crossing| crossing.takes).count() <= available
     }
 
     /// A step of a cruise in which requests take or fill blocks. What they fill may let the head of
@@ -93,10 +89,12 @@ impl Worker {
         latency: &dyn LatencyModel,
         report: &mut StepReport,
     ) -> Work {
-        for at in self.cruise.crossing() {
-            let sequence = &mut self.running[at];
+        for crossing in self.cruise.crossing() {
+            let sequence = &mut self.running[crossing.place as usize];
+            let blocks = sequence.lease.blocks() + u32::from(crossing.takes);
+            let full = sequence.lease.stored() + u32::from(crossing.fills);
             let tokens = sequence.computed + self.cruise.steps + 1;
-            let (blocks, full) = self.config.blocks_of(tokens);
+            debug_assert_eq!((blocks, full), self.config.blocks_of(tokens));
             let fits = cache.extend(&mut sequence.lease, &sequence.runs, blocks, full);
             debug_assert!(fits, "there is room for all who take a block");
         }

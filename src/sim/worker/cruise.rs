@@ -39,13 +39,25 @@ pub struct Cruise {
 /// Who takes or fills a block in which step. It repeats every `block_tokens` steps.
 #[derive(Default)]
 struct Crossings {
-    /// (step 1 to `block_tokens`, place among the running), ascending.
-    round: Vec<(u32, u32)>,
+    /// By step, 1 to `block_tokens`, then by place.
+    round: Vec<Crossing>,
     /// The next one of the round.
     next: usize,
     /// Steps of the rounds before.
     passed: u32,
     block_tokens: u32,
+}
+
+/// What a request does in a step of a round.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Crossing {
+    step: u32,
+    /// Its place among the running.
+    pub place: u32,
+    /// It takes a block.
+    pub takes: bool,
+    /// It fills one.
+    pub fills: bool,
 }
 
 /// Steps under way.
@@ -111,17 +123,17 @@ impl Cruise {
         self.crossings.next_step() == self.steps + 1
     }
 
-    /// Places of those who take or fill a block in the step that comes, ascending, each once.
-    pub fn crossing(&self) -> impl Iterator<Item = usize> {
+    /// Those who take or fill a block in the step that comes, by place, each once.
+    pub fn crossing(&self) -> impl Iterator<Item = &Crossing> {
         let step = self.steps + 1 - self.crossings.passed;
         let due = self.crossings.round[self.crossings.next..].iter();
-        due.take_while(move |(at, _)| *at == step).map(|(_, place)| *place as usize)
+        due.take_while(move |crossing| crossing.step == step)
     }
 
     /// Places of those who take or fill a block next, about.
     pub fn due(&self) -> impl Iterator<Item = usize> {
         let due = self.crossings.round[self.crossings.next..].iter();
-        due.take(2).map(|(_, place)| *place as usize)
+        due.take(2).map(|crossing| crossing.place as usize)
     }
 
     /// See [`crate::ahead`].
@@ -236,20 +248,21 @@ impl Crossings {
             let within = sequence.computed % block_tokens;
             let fills = block_tokens - within;
             let takes = fills % block_tokens + 1;
-            self.round.push((fills, place));
+            let at = |step| Crossing { step, place, takes: step == takes, fills: step == fills };
+            self.round.push(at(fills));
             if takes != fills {
-                self.round.push((takes, place));
+                self.round.push(at(takes));
             }
         }
         if steps < block_tokens {
-            self.round.retain(|(step, _)| *step <= steps);
+            self.round.retain(|crossing| crossing.step <= steps);
         }
         self.round.sort_unstable();
         self.block_tokens = block_tokens;
     }
 
     fn next_step(&self) -> u32 {
-        self.round.get(self.next).map_or(u32::MAX, |(step, _)| self.passed + step)
+        self.round.get(self.next).map_or(u32::MAX, |crossing| self.passed + crossing.step)
     }
 
     fn skip(&mut self, count: usize) {
