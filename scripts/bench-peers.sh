@@ -29,14 +29,26 @@ timed() {
     tail -n 1 "$folder/runs.csv"
 }
 
+# ours PROGRAM: kvroute on the case
+ours() {
+    timed "$case" "$1" "$repeat" target/release/kvroute simulate "$trace" \
+        --workers "$workers" --block-tokens "$block" --kv-blocks "$blocks" --router-mode kv \
+        --engine dynamo-mocker --latency mocker --no-plots --threads 1 --quiet --out "$place/ours"
+}
+
 for repeat in $(seq "$repeats"); do
-    for case in 16,16,16384 16,512,512 8,512,2048 4,512,512; do
+    for case in 16,16,16384 8,512,2048 4,512,512; do
         IFS=, read -r workers block blocks <<< "$case"
         timed "$case" dynamo "$repeat" "$python" "$replay" --trace "$trace" --router kv_router \
             --workers "$workers" --blocks "$blocks" --block-size "$block" --out "$place/dynamo.json"
-        timed "$case" kvroute "$repeat" target/release/kvroute simulate "$trace" \
-            --workers "$workers" --block-tokens "$block" --kv-blocks "$blocks" --router-mode kv \
-            --engine dynamo-mocker --latency mocker --no-plots --threads 1 --quiet --out "$place/ours"
+        ours kvroute
+    done
+done
+# What small blocks cost: the same clusters with as much room for tokens, nothing else in between.
+for repeat in $(seq $((5 * repeats))); do
+    for case in 16,16,16384 16,512,512 8,16,65536 8,512,2048; do
+        IFS=, read -r workers block blocks <<< "$case"
+        ours kvroute-alone
     done
 done
 python3 scripts/bench-report.py peers "$folder"

@@ -28,7 +28,9 @@ def median(rows, key):
 
 def spread(rows, key, unit="", scale=1.0):
     values = [float(row[key]) / scale for row in rows]
-    return f"{statistics.median(values):.2f}{unit} ({min(values):.2f} to {max(values):.2f})"
+    places = 3 if max(values) < 1 else 2
+    low, middle, high = (f"{value:.{places}f}" for value in (min(values), statistics.median(values), max(values)))
+    return f"{middle}{unit} ({low} to {high})"
 
 
 def peak(rows):
@@ -37,7 +39,7 @@ def peak(rows):
 
 def peers(folder, _):
     found = groups(folder, "workers", "block_tokens", "kv_blocks", "program")
-    cases = list(dict.fromkeys(key[:3] for key in found))
+    cases = [key[:3] for key in found if key[3] == "dynamo"]
     lines = []
     for case in cases:
         dynamo, ours = found[*case, "dynamo"], found[*case, "kvroute"]
@@ -59,13 +61,20 @@ memory is the most of any run. The programs ran in turns (`runs.csv`).
 {chr(10).join(lines)}
 
 """
-    small, large = ("16", "16", "16384", "kvroute"), ("16", "512", "512", "kvroute")
-    if small in found and large in found:
-        ratio = median(found[small], "cpu_s") / median(found[large], "cpu_s")
-        text += (
-            "The first two settings are the same 16 workers with the same room for tokens: 16-token blocks cost "
-            f"kvroute {ratio:.2f} times what 512-token blocks cost.\n\n"
+    lines = []
+    for small, large in [(("16", "16", "16384"), ("16", "512", "512")), (("8", "16", "65536"), ("8", "512", "2048"))]:
+        fine, coarse = found[*small, "kvroute-alone"], found[*large, "kvroute-alone"]
+        lines.append(
+            f"| {small[0]} | {spread(fine, 'cpu_s', ' s')} | {spread(coarse, 'cpu_s', ' s')} "
+            f"| **{median(fine, 'cpu_s') / median(coarse, 'cpu_s'):.2f}** |"
         )
+    text += f"""Small blocks: the same clusters with as much room for tokens, kvroute alone, median of {len(fine)} runs in turns.
+
+| workers | 16-token blocks | 512-token blocks | times |
+|---|---|---|---|
+{chr(10).join(lines)}
+
+"""
     frozen = shell("~/.cache/kvroute-peers/dynamo/bin/pip freeze | grep -i dynamo | paste -sd ' '")
     return text, repeats, [f"Dynamo: {frozen}"]
 
