@@ -78,6 +78,11 @@ impl ActiveBlocks {
         ActiveBlocks { index: RunIndex::numbered() }
     }
 
+    /// See [`crate::ahead`].
+    pub fn fetch_runs(&self, runs: &[BlockRun]) {
+        self.index.fetch_runs(runs);
+    }
+
     /// Leading blocks of `runs` held by requests in flight, per worker.
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         self.index.overlaps(runs, overlaps);

@@ -231,6 +231,16 @@ impl Frontend {
         }
     }
 
+    /// See [`crate::ahead`]: a request for `runs` will be routed soon.
+    pub fn fetch_runs(&self, runs: &[BlockRun]) {
+        if let Index::Events(index) = &self.index {
+            index.fetch_runs(runs);
+        }
+        if self.needs.active_blocks {
+            self.active.fetch_runs(runs);
+        }
+    }
+
     /// Leading blocks of `runs` the event-fed index believes cached, per worker; `None` where there
     /// is no such index. For tests.
     pub fn believed(&self, runs: &[BlockRun]) -> Option<Vec<u32>> {

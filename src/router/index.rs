@@ -12,6 +12,9 @@ use crate::prompt::{BlockRun, CacheEvent, RunMap};
 
 pub use super::holders::Holder;
 
+/// Runs of a prompt that are looked for all at once: most prompts have no more.
+const FIRST: usize = 4;
+
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
     runs: RunMap<Holders<H>>,
@@ -48,6 +51,11 @@ impl<H: Holder> RunIndex<H> {
     /// See [`crate::ahead`].
     pub fn fetch(&self, content: u64) {
         self.runs.fetch(content);
+    }
+
+    /// The same for the first of some runs.
+    pub fn fetch_runs(&self, runs: &[BlockRun]) {
+        runs.iter().take(FIRST).for_each(|run| self.runs.fetch(run.content));
     }
 
     /// Changes what `worker` holds of the run `content`, from nothing if need be; afterwards it must

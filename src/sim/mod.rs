@@ -237,6 +237,8 @@ impl<'a> Simulation<'a> {
         }
         let prompt_blocks = request.prompt_tokens / self.block_tokens();
         let (runs, prompt_runs) = self.runs_of(&request.segments, prompt_blocks);
+        self.routers[self.next_router].fetch_runs(&runs[..prompt_runs]);
+        self.truth.fetch_runs(&runs[..prompt_runs]);
         let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);
         if !self.setup.fits(request.prompt_tokens, request.output_tokens) {

@@ -34,7 +34,7 @@ impl Mocker {
         if batch.decode_seqs == 0 {
             return Nanos::ZERO;
         }
-        let p = (batch.decode_context as f64 / self.capacity_tokens).min(1.0);
+        let p = (batch.decode_context as i64 as f64 / self.capacity_tokens).min(1.0);
         Nanos::from_ms_f64((-25.74 * p * p + 54.01 * p + 5.74).max(1.0))
     }
 }
