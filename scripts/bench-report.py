@@ -4,6 +4,7 @@ Medians over the repeats and their range; FILE holds what the programs said besi
 
 import csv
 import os
+import re
 import statistics
 import subprocess
 import sys
@@ -79,14 +80,29 @@ memory is the most of any run. The programs ran in turns (`runs.csv`).
     return text, repeats, [f"Dynamo: {frozen}"]
 
 
+def decision_us(decisions):
+    """Microseconds of a decision of `kv` by number of workers, from criterion's lines."""
+    found = re.findall(r"decision, (\d+) workers/kv\s+time:\s+\[\S+ \S+ (\S+) (\S+)", decisions)
+    return {int(workers): float(time) * {"ns": 1e-3, "µs": 1.0}[unit] for workers, time, unit in found}
+
+
 def scale(folder, decisions):
-    lines = []
+    lines, costs = [], []
     for (workers, requests), rows in groups(folder, "workers", "requests").items():
         each = median(rows, "cpu_s") / int(requests) * 1e6
+        costs.append(each)
         lines.append(
             f"| {int(workers):,} | {int(requests):,} | {spread(rows, 'cpu_s', ' s')} | {each:.1f} us | {peak(rows)} |"
         )
         repeats = len(rows)
+    ratio, asked = "", decision_us(decisions)
+    if {4, 1000} <= asked.keys():
+        scoring = asked[1000] - asked[4]
+        ratio = (
+            f"That is {costs[1] / costs[0]:.1f} times; without what scoring 1,000 workers in place of a few takes, "
+            f"{scoring:.1f} us a request, {(costs[1] - scoring) / costs[0]:.1f} times. The rest is memory: see the newest "
+            "`results/*-profile`.\n\n"
+        )
     text = f"""# What does a request cost on a large cluster?
 
 `multi-turn`, prompts of about 4,000 and outputs of 300 tokens on average, `kv`, one thread. Whole
@@ -96,7 +112,7 @@ process, CPU = user + system time, median of {repeats} runs and their range; mem
 |---|---|---|---|---|
 {chr(10).join(lines)}
 
-A decision of `kv`, with its index and bookkeeping, by number of workers (`cargo bench`):
+{ratio}A decision of `kv`, with its index and bookkeeping, by number of workers (`cargo bench`):
 
 ```
 {decisions}

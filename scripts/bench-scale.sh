@@ -10,11 +10,7 @@ folder="results/$(date +%F)-scale"
 mkdir -p "$folder"
 place=$(mktemp -d)
 trap 'rm -rf "$place"' EXIT
-# Mean prompt about 4,000 tokens, mean output 300; workers are busy 80 to 90 % of the time.
-workload=(multi-turn --router-mode kv
-    --set 'workload.multi_turn.first={ law = "lognormal", mean = 1500, cv = 1.0, max = 14000 }'
-    --set 'workload.multi_turn.follow_up={ law = "lognormal", mean = 200, cv = 1.0, max = 6000 }'
-    --set 'workload.multi_turn.output={ law = "lognormal", mean = 300, cv = 0.8, max = 2000 }')
+. scripts/bench-scale-workload.sh
 echo "workers,requests,repeat,cpu_s,wall_s,peak_mb" > "$folder/runs.csv"
 for repeat in $(seq "$repeats"); do
     for case in 10,10000,8 1000,1000000,800; do

@@ -26,11 +26,16 @@ pub struct Timed {
 
 /// An index under test.
 trait Driven {
-    /// Sum over all workers of the overlaps with the prompt of `step`, for theirs `local`.
-    fn query(&mut self, step: &Step, local: Vec<LocalBlockHash>) -> u64;
+    /// What ours asks and hears of a step: by runs, or by blocks.
+    fn ours<'a>(&self, step: &'a Step) -> (&'a [BlockRun], &'a [CacheEvent]) {
+        (&step.runs, &step.events)
+    }
 
-    /// Applies the events of `steps`, made ready by `ready`.
-    fn update(&mut self, steps: &[Step], ready: Vec<RouterEvent>);
+    /// Sum over all workers of the overlaps with a prompt: `runs` for ours, `local` for theirs.
+    fn query(&mut self, runs: &[BlockRun], local: Vec<LocalBlockHash>) -> u64;
+
+    /// Applies events: `ours`, with their workers, or `theirs`.
+    fn update(&mut self, ours: &[(u32, CacheEvent)], theirs: Vec<RouterEvent>);
 }
 
 /// Every index, one after the other.
@@ -47,16 +52,20 @@ pub fn all(stream: &Stream, workers: usize) -> Vec<Timed> {
 fn drive(index: &'static str, stream: &Stream, driven: &mut dyn Driven) -> Timed {
     let mut timed = Timed { index, query_s: 0.0, update_s: 0.0, found: 0 };
     for steps in stream.steps.chunks(BATCH) {
-        // Theirs take prompts and events by value; copying them is not their time.
-        let local: Vec<_> = steps.iter().map(|step| step.local.clone()).collect();
+        // Theirs take prompts and events by value; copying them is not their time. Ours get copies too, so
+        // that all find what they are asked in the processor's caches.
+        let prompts: Vec<_> =
+            steps.iter().map(|step| (driven.ours(step).0.to_vec(), step.local.clone())).collect();
         let start = Instant::now();
-        for (step, local) in steps.iter().zip(local) {
-            timed.found += driven.query(step, local);
+        for (runs, local) in prompts {
+            timed.found += driven.query(&runs, local);
         }
         timed.query_s += start.elapsed().as_secs_f64();
-        let ready = steps.iter().flat_map(|step| step.theirs.iter().cloned()).collect();
+        let told = |step: &Step| driven.ours(step).1.iter().map(|event| (step.worker, *event)).collect::<Vec<_>>();
+        let ours: Vec<_> = steps.iter().flat_map(told).collect();
+        let theirs = steps.iter().flat_map(|step| step.theirs.iter().cloned()).collect();
         let start = Instant::now();
-        driven.update(steps, ready);
+        driven.update(&ours, theirs);
         timed.update_s += start.elapsed().as_secs_f64();
     }
     timed
@@ -79,15 +88,17 @@ impl Ours {
 }
 
 impl Driven for Ours {
-    fn query(&mut self, step: &Step, _: Vec<LocalBlockHash>) -> u64 {
-        self.index.overlaps((self.runs)(step), &mut self.overlaps);
+    fn ours<'a>(&self, step: &'a Step) -> (&'a [BlockRun], &'a [CacheEvent]) {
+        ((self.runs)(step), (self.events)(step))
+    }
+
+    fn query(&mut self, runs: &[BlockRun], _: Vec<LocalBlockHash>) -> u64 {
+        self.index.overlaps(runs, &mut self.overlaps);
         self.overlaps.iter().map(|blocks| u64::from(*blocks)).sum()
     }
 
-    fn update(&mut self, steps: &[Step], _: Vec<RouterEvent>) {
-        for step in steps {
-            (self.events)(step).iter().for_each(|event| self.index.apply(step.worker, event));
-        }
+    fn update(&mut self, ours: &[(u32, CacheEvent)], _: Vec<RouterEvent>) {
+        ours.iter().for_each(|(worker, event)| self.index.apply(*worker, event));
     }
 }
 
@@ -98,12 +109,12 @@ fn sum(scores: &OverlapScores) -> u64 {
 struct Radix(RadixTree);
 
 impl Driven for Radix {
-    fn query(&mut self, _: &Step, local: Vec<LocalBlockHash>) -> u64 {
+    fn query(&mut self, _: &[BlockRun], local: Vec<LocalBlockHash>) -> u64 {
         sum(&self.0.find_matches(local, false))
     }
 
-    fn update(&mut self, _: &[Step], ready: Vec<RouterEvent>) {
-        for event in ready {
+    fn update(&mut self, _: &[(u32, CacheEvent)], theirs: Vec<RouterEvent>) {
+        for event in theirs {
             self.0.apply_event(event).expect("nothing is lost");
         }
     }
@@ -123,12 +134,12 @@ impl Concurrent {
 }
 
 impl Driven for Concurrent {
-    fn query(&mut self, _: &Step, local: Vec<LocalBlockHash>) -> u64 {
+    fn query(&mut self, _: &[BlockRun], local: Vec<LocalBlockHash>) -> u64 {
         sum(&self.index.backend().find_matches(&local, false))
     }
 
-    fn update(&mut self, _: &[Step], ready: Vec<RouterEvent>) {
-        for event in ready {
+    fn update(&mut self, _: &[(u32, CacheEvent)], theirs: Vec<RouterEvent>) {
+        for event in theirs {
             self.index.enqueue_event(event).expect("the pool runs");
         }
         self.runtime.block_on(self.index.flush_and_wait()).expect("the pool runs");
@@ -147,12 +158,12 @@ impl Positional {
 }
 
 impl Driven for Positional {
-    fn query(&mut self, _: &Step, local: Vec<LocalBlockHash>) -> u64 {
+    fn query(&mut self, _: &[BlockRun], local: Vec<LocalBlockHash>) -> u64 {
         sum(&self.index.find_matches(&local, false))
     }
 
-    fn update(&mut self, _: &[Step], ready: Vec<RouterEvent>) {
-        for event in ready {
+    fn update(&mut self, _: &[(u32, CacheEvent)], theirs: Vec<RouterEvent>) {
+        for event in theirs {
             self.index.apply_event(&mut self.workers, event, None).expect("nothing is lost");
         }
     }

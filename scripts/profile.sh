@@ -1,0 +1,21 @@
+#!/usr/bin/env bash
+# Where the time goes: samples of `perf` on the scale benchmark's two clusters, as nanoseconds per request.
+# scripts/profile.sh writes results/<date>-profile/README.md. Needs perf; run it while nothing else runs.
+set -euo pipefail
+cd "$(dirname "$0")/.."
+command -v perf > /dev/null || { echo "no perf: install linux-perf" >&2; exit 2; }
+cargo build --release --quiet
+folder="results/$(date +%F)-profile"
+mkdir -p "$folder"
+place=$(mktemp -d)
+trap 'rm -rf "$place"' EXIT
+. scripts/bench-scale-workload.sh
+for case in 10,100000,8 1000,500000,800; do
+    IFS=, read -r workers requests rate <<< "$case"
+    perf record --quiet -o "$place/perf" -F 1999 target/release/kvroute simulate "${workload[@]}" \
+        --workers "$workers" --num-requests "$requests" --request-rate "$rate" \
+        --no-plots --threads 1 --quiet --out "$place/out" > /dev/null
+    perf report -i "$place/perf" --no-children --stdio -n > "$place/$workers-$requests.txt" 2> /dev/null
+done
+python3 scripts/profile-report.py "$place" 1999 > "$folder/README.md"
+echo "recorded $folder"
