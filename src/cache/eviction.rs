@@ -21,7 +21,7 @@ pub trait Eviction: Send {
     fn revived(&mut self, id: u32, piece: &Piece);
     /// The free piece that holds the block to reuse first.
     fn victim(&self) -> Option<u32>;
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     fn fetch(&self) {}
     /// Blocks of a piece go from its tail on, not from its head.
     fn tail_first(&self) -> bool;

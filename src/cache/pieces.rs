@@ -91,12 +91,12 @@ impl Pieces {
         })
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self, id: u32) {
         fetch_at(&self.pieces, id as usize);
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch_run(&self, slot: u32) {
         fetch_at(&self.runs, slot as usize);
     }

@@ -77,7 +77,7 @@ impl<S: Sums> Intervals<S> {
         }
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self, row: usize, at: Nanos) {
         fetch_at(&self.rows[row], (at.0 / self.interval) as usize);
     }

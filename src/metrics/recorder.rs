@@ -127,7 +127,7 @@ impl Recorder {
         self.timeline.step(worker, start, end, state);
     }
 
-    /// See [`crate::ahead`]: a step of `worker` begins or ends soon.
+    /// See `crate::ahead`: a step of `worker` begins or ends soon.
     pub fn fetch(&self, worker: usize, now: Nanos) {
         self.timeline.fetch(worker, now);
     }

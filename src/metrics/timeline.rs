@@ -78,7 +78,7 @@ impl Timeline {
         });
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self, worker: usize, now: Nanos) {
         self.0.fetch(worker, now);
     }

@@ -65,7 +65,7 @@ impl<V> RunMap<V> {
         }
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self, content: u64) {
         if let Kind::Numbered(pages) = &self.0 {
             let (page, slot) = place(content);

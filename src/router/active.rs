@@ -78,7 +78,7 @@ impl ActiveBlocks {
         ActiveBlocks { index: RunIndex::numbered() }
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch_runs(&self, runs: &[BlockRun]) {
         self.index.fetch_runs(runs);
     }

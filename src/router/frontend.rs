@@ -220,7 +220,7 @@ impl Frontend {
         }
     }
 
-    /// See [`crate::ahead`]: `event` will be heard soon.
+    /// See `crate::ahead`: `event` will be heard soon.
     pub fn fetch(&self, event: &CacheEvent) {
         if let (
             Index::Events(index),
@@ -231,7 +231,7 @@ impl Frontend {
         }
     }
 
-    /// See [`crate::ahead`]: a request for `runs` will be routed soon.
+    /// See `crate::ahead`: a request for `runs` will be routed soon.
     pub fn fetch_runs(&self, runs: &[BlockRun]) {
         if let Index::Events(index) = &self.index {
             index.fetch_runs(runs);

@@ -48,7 +48,7 @@ impl<H: Holder> RunIndex<H> {
         }
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self, content: u64) {
         self.runs.fetch(content);
     }

@@ -1,4 +1,4 @@
-//! What the next events will touch, fetched while this one happens (see [`crate::ahead`]).
+//! What the next events will touch, fetched while this one happens (see `crate::ahead`).
 
 use super::Simulation;
 use super::event::Event;

@@ -1,4 +1,4 @@
-//! See [`crate::ahead`]: each goes by what the one before it has fetched.
+//! See `crate::ahead`: each goes by what the one before it has fetched.
 
 use super::Worker;
 use crate::ahead::fetch;

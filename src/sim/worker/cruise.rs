@@ -136,7 +136,7 @@ impl Cruise {
         due.take(2).map(|crossing| crossing.place as usize)
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch(&self) {
         fetch(&self.on);
         fetch(&self.finish);
@@ -147,7 +147,7 @@ impl Cruise {
         fetch(&self.stretch.state);
     }
 
-    /// See [`crate::ahead`].
+    /// See `crate::ahead`.
     pub fn fetch_lists(&self) {
         fetch_at(&self.crossings.round, self.crossings.next);
         fetch_at(&self.stretch.ends, 0);
