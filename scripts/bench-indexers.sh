@@ -7,10 +7,8 @@ cd "$(dirname "$0")/.."
 rounds="${1:-5}"
 trace=../shared/data/traces/mooncake_conversation_trace.jsonl
 [ -f "$trace" ] || { echo "no $trace" >&2; exit 2; }
-folder="results/$(date +%F)-indexers"
-mkdir -p "$folder"
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
+. scripts/bench-lib.sh
+start indexers
 manifest=tests/dynamo/Cargo.toml
 cargo build --release --quiet --locked --manifest-path $manifest --bin index-bench
 echo "workload,index,round,ns_per_query,events_per_s,blocks_per_s" > "$folder/runs.csv"

@@ -12,26 +12,13 @@ replay=../shared/peers/dynamo-replay.py
 trace=../shared/data/traces/mooncake_conversation_trace.jsonl
 [ -x "$python" ] || { echo "no $python: install Dynamo's replay as ../shared/peers/README.md says" >&2; exit 2; }
 [ -f "$trace" ] || { echo "no $trace" >&2; exit 2; }
+. scripts/bench-lib.sh
 cargo build --release --quiet
-folder="results/$(date +%F)-peers"
-mkdir -p "$folder"
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-echo "workers,block_tokens,kv_blocks,program,repeat,cpu_s,wall_s,peak_mb" > "$folder/runs.csv"
-
-# timed CASE PROGRAM REPEAT COMMAND...: one line of runs.csv
-timed() {
-    local case="$1" program="$2" repeat="$3"; shift 3
-    python3 scripts/timed.py "$place/time" "$@" > "$place/log" 2>&1 ||
-        { cat "$place/log" >&2; exit 1; }
-    awk -v head="$case,$program,$repeat" \
-        '{ printf "%s,%.3f,%.3f,%.0f\n", head, $1 + $2, $3, $4 / 1000 }' "$place/time" >> "$folder/runs.csv"
-    tail -n 1 "$folder/runs.csv"
-}
+start peers workers,block_tokens,kv_blocks,program,repeat
 
 # ours PROGRAM: kvroute on the case
 ours() {
-    timed "$case" "$1" "$repeat" target/release/kvroute simulate "$trace" \
+    timed "$case,$1,$repeat" target/release/kvroute simulate "$trace" \
         --workers "$workers" --block-tokens "$block" --kv-blocks "$blocks" --router-mode kv \
         --engine dynamo-mocker --latency mocker --no-plots --threads 1 --quiet --out "$place/ours"
 }
@@ -39,7 +26,7 @@ ours() {
 for repeat in $(seq "$repeats"); do
     for case in 16,16,16384 8,512,2048 4,512,512; do
         IFS=, read -r workers block blocks <<< "$case"
-        timed "$case" dynamo "$repeat" "$python" "$replay" --trace "$trace" --router kv_router \
+        timed "$case,dynamo,$repeat" "$python" "$replay" --trace "$trace" --router kv_router \
             --workers "$workers" --blocks "$blocks" --block-size "$block" --out "$place/dynamo.json"
         ours kvroute
     done

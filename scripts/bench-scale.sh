@@ -5,22 +5,15 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 repeats="${1:-5}"
+. scripts/bench-lib.sh
 cargo build --release --quiet
-folder="results/$(date +%F)-scale"
-mkdir -p "$folder"
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-. scripts/bench-scale-workload.sh
-echo "workers,requests,repeat,cpu_s,wall_s,peak_mb" > "$folder/runs.csv"
+start scale workers,requests,repeat
 for repeat in $(seq "$repeats"); do
     for case in 10,10000,8 1000,1000000,800; do
         IFS=, read -r workers requests rate <<< "$case"
-        /usr/bin/time -o "$place/time" -f '%U %S %e %M' target/release/kvroute simulate \
-            "${workload[@]}" --workers "$workers" --num-requests "$requests" --request-rate "$rate" \
-            --no-plots --threads 1 --quiet --out "$place/out" > /dev/null
-        awk -v head="$workers,$requests,$repeat" \
-            '{ printf "%s,%.2f,%.2f,%.0f\n", head, $1 + $2, $3, $4 / 1000 }' "$place/time" |
-            tee -a "$folder/runs.csv"
+        timed "$workers,$requests,$repeat" target/release/kvroute simulate \
+            "${large[@]}" --workers "$workers" --num-requests "$requests" --request-rate "$rate" \
+            --no-plots --threads 1 --quiet --out "$place/out"
     done
 done
 # What scoring costs beside it.

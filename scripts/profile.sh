@@ -4,15 +4,12 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 command -v perf > /dev/null || { echo "no perf: install linux-perf" >&2; exit 2; }
+. scripts/bench-lib.sh
 cargo build --release --quiet
-folder="results/$(date +%F)-profile"
-mkdir -p "$folder"
-place=$(mktemp -d)
-trap 'rm -rf "$place"' EXIT
-. scripts/bench-scale-workload.sh
+start profile
 for case in 10,100000,8 1000,500000,800; do
     IFS=, read -r workers requests rate <<< "$case"
-    perf record --quiet -o "$place/perf" -F 1999 target/release/kvroute simulate "${workload[@]}" \
+    perf record --quiet -o "$place/perf" -F 1999 target/release/kvroute simulate "${large[@]}" \
         --workers "$workers" --num-requests "$requests" --request-rate "$rate" \
         --no-plots --threads 1 --quiet --out "$place/out" > /dev/null
     perf report -i "$place/perf" --no-children --stdio -n > "$place/$workers-$requests.txt" 2> /dev/null

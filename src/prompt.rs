@@ -134,6 +134,17 @@ pub fn block_runs(segments: &[Segment], block_tokens: u32) -> Vec<BlockRun> {
     runs
 }
 
+/// How many of `runs` make up the leading `blocks` blocks.
+pub fn runs_within(runs: &[BlockRun], blocks: u32) -> usize {
+    let mut left = blocks;
+    let fits = |run: &&BlockRun| {
+        let fits = run.count <= left;
+        left = left.saturating_sub(run.count);
+        fits
+    };
+    runs.iter().take_while(fits).count()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

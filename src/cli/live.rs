@@ -5,7 +5,7 @@ use super::live_runs::Runs;
 use super::live_server::ServerArgs;
 use super::live_sim::{Planned, SimArgs};
 use super::live_view::Ui;
-use super::machine::Stopwatch;
+use super::machine::{Stopwatch, Timing};
 use super::progress;
 use super::scenario_args::{ScenarioArgs, nanos, stem};
 use clap::{Args, Subcommand, ValueEnum};
@@ -19,6 +19,7 @@ use kvroute::live::plan;
 use kvroute::live::summary::{LiveSummary, LiveTarget};
 use kvroute::live::text::Texts;
 use kvroute::report::live::{self as report, ExportHead};
+use kvroute::report::run_dir::RunDir;
 use kvroute::scenario::Scenario;
 use kvroute::sim::Control;
 use kvroute::units::Nanos;
@@ -285,17 +286,27 @@ pub fn exec(args: &LiveArgs) -> anyhow::Result<()> {
         compare_sim: compare_sim.flatten(),
     };
     report::write(&dir, &summary, &outputs)?;
-    let timing = clock.timing(options.threads);
-    dir.write("timing.json", &serde_json::to_vec_pretty(&timing)?)?;
+    tell(args, &summary, &dir, &clock.timing(options.threads))?;
+    verdict(&summary, args.max_error_rate)
+}
+
+/// Prints what came out, and where it lies.
+fn tell(
+    args: &LiveArgs,
+    summary: &LiveSummary,
+    dir: &RunDir,
+    timing: &Timing,
+) -> anyhow::Result<()> {
+    dir.write("timing.json", &serde_json::to_vec_pretty(timing)?)?;
     if args.json {
-        super::print(&serde_json::to_string_pretty(&summary)?)?;
+        super::print(&serde_json::to_string_pretty(summary)?)?;
     } else {
-        super::print(&report::table::render(&summary))?;
+        super::print(&report::table::render(summary))?;
     }
     if !args.quiet {
         eprintln!("kvroute: wrote {} in {}", dir.path("").display(), timing.line());
     }
-    verdict(&summary, args.max_error_rate)
+    Ok(())
 }
 
 /// Exit code 1 where it was interrupted or too many requests failed.

@@ -12,7 +12,7 @@ use super::dispatch::{Dispatch, InTurn, Routed, SegmentBlocks};
 use super::kv_events::Delivery;
 use super::kv_events::subscriber::{Feed, Subscriber};
 use super::options::LiveOptions;
-use super::run;
+use super::runtime;
 use super::senses::{EventNews, TokenBlocks};
 use super::text::Texts;
 use crate::error::{Error, Result};
@@ -100,7 +100,7 @@ pub fn reset(options: &LiveOptions, reset: &Reset) -> Result<()> {
     if targets.is_empty() {
         return Ok(());
     }
-    run::runtime(1)?.block_on(async {
+    runtime::block_on(async {
         let client: Client = connect::client(options, &Clock::start()).await?;
         for target in targets {
             let addresses = target.resolve().await?;

@@ -9,6 +9,7 @@
 use super::conversation::{Message, Part, Prompt, Role};
 use super::text::Pieces;
 use crate::error::{Error, Result};
+use bytes::Bytes;
 use serde_json::{Map, Value};
 
 /// Which of the two interfaces is asked.
@@ -124,6 +125,13 @@ impl Bodies {
         }
         tail.push('}');
         Ok(Bodies { endpoint: spec.endpoint, head: head.into(), lengths, tail: tail.into() })
+    }
+
+    /// The body of a request that asks for `output_tokens`.
+    pub fn bytes(&self, pieces: &Pieces, prompt: &Prompt, output_tokens: u32) -> Bytes {
+        let mut body = Vec::with_capacity(256 + 8 * prompt.tokens as usize);
+        self.write(&mut body, pieces, prompt, output_tokens);
+        body.into()
     }
 
     /// Appends the body of a request that asks for `output_tokens`.

@@ -3,7 +3,7 @@
 use super::client::{Behaviour, Client, Trust};
 use super::clock::Clock;
 use super::options::LiveOptions;
-use super::run;
+use super::runtime;
 use crate::error::{Error, Result};
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use std::time::Duration;
@@ -31,7 +31,7 @@ pub(super) async fn client(options: &LiveOptions, clock: &Clock) -> Result<Clien
 /// # Errors
 /// The first that cannot, or an option that is no header.
 pub fn reach(options: &LiveOptions) -> Result<()> {
-    run::runtime(1)?.block_on(async {
+    runtime::block_on(async {
         let client = client(options, &Clock::start()).await?;
         client.warm(options.targets.len()).await
     })

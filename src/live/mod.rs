@@ -30,6 +30,7 @@ pub mod progress;
 pub mod record;
 pub mod recorder;
 pub mod run;
+mod runtime;
 pub mod senses;
 pub mod server;
 pub mod server_tokens;

@@ -9,7 +9,7 @@ use super::conversation::has_system_prompt;
 use super::options::LiveOptions;
 use super::record::Failure;
 use super::recorder::LiveRecorder;
-use super::run;
+use super::runtime;
 use super::summary::LiveTarget;
 use super::text::Texts;
 use crate::compare;
@@ -126,7 +126,7 @@ struct Model {
 pub fn first_model(options: &LiveOptions) -> Result<String> {
     let target = &options.targets[0];
     let Target { option, url, .. } = target;
-    let models = run::runtime(1)?.block_on(async {
+    let models = runtime::block_on(async {
         let client: Client = connect::client(options, &Clock::start()).await?;
         list_models(&client, target).await.map_err(|fault| {
             let (words, cure) = (&fault.words, fault.cure());

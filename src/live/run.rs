@@ -12,7 +12,7 @@ use super::client::answer::Answer;
 use super::client::{Call, Client, Limits};
 use super::clock::{Clock, Timer};
 use super::connect::{self, header_name};
-use super::conversation::{Conversations, Prompt, answer_segment};
+use super::conversation::{Conversations, answer_segment};
 use super::dispatch::Dispatch;
 use super::expected::Expected;
 use super::kv_events::subscriber::Subscriber;
@@ -22,6 +22,7 @@ use super::plan::Job;
 use super::progress::Progress;
 use super::record::{LiveRecord, LiveSink, Outcome};
 use super::recorder::{LiveOutput, LiveRecorder, RunFacts};
+use super::runtime;
 use super::text::Texts;
 use super::watchers::Watchers;
 use crate::error::{Error, Result};
@@ -31,7 +32,6 @@ use crate::request::{Request, RequestId};
 use crate::sim::Control;
 use crate::units::Nanos;
 use crate::workload::Source;
-use bytes::Bytes;
 use hyper::header::{HeaderMap, HeaderName, HeaderValue};
 use rustc_hash::FxHashMap;
 use std::sync::Arc;
@@ -69,11 +69,11 @@ pub struct Ready<'a> {
 /// # Errors
 /// Where an endpoint cannot be reached, or an option is no header.
 pub fn start<'a>(job: Job<'a>, progress: &'a Progress) -> Result<Ready<'a>> {
-    let runtime = runtime(job.options.threads)?;
+    let runtime = runtime::new(job.options.threads)?;
     match runtime.block_on(Run::start(job, progress)) {
         Ok(run) => Ok(Ready { runtime, run }),
         Err(why) => {
-            stop(runtime);
+            runtime::stop(runtime);
             Err(why)
         }
     }
@@ -90,30 +90,9 @@ impl Ready<'_> {
             run.drive(sinks, control).await?;
             Ok(run.finish().await)
         });
-        stop(runtime);
+        runtime::stop(runtime);
         result
     }
-}
-
-/// Tasks that never end by themselves (a connection half open) do not hold up the program.
-pub(super) fn stop(runtime: Runtime) {
-    runtime.shutdown_timeout(Duration::from_millis(100));
-}
-
-/// A runtime of `threads` threads that drive requests.
-///
-/// # Errors
-/// Where the system gives none.
-pub fn runtime(threads: usize) -> Result<Runtime> {
-    let mut builder = match threads {
-        0 | 1 => tokio::runtime::Builder::new_current_thread(),
-        _ => tokio::runtime::Builder::new_multi_thread(),
-    };
-    if threads > 1 {
-        builder.worker_threads(threads);
-    }
-    let runtime = builder.enable_all().build();
-    runtime.map_err(|why| Error::Run(format!("cannot start the event loop: {why}")))
 }
 
 struct Run<'a> {
@@ -278,7 +257,7 @@ impl<'a> Run<'a> {
             first_token: news.map(|news| (request.id, news)),
             session: request.session,
             headers: self.headers(request),
-            body: self.body(&prompt, request.output_tokens),
+            body: self.bodies.bytes(&self.texts.pieces, &prompt, request.output_tokens),
             limits: Limits::for_output(request.output_tokens),
         };
         self.prompts.insert(request.id, prompt.segments);
@@ -316,12 +295,6 @@ impl<'a> Run<'a> {
         for (endpoint, gauges) in self.watchers.latest().iter().enumerate() {
             gauges.iter().for_each(|gauges| self.dispatch.polled(endpoint, gauges));
         }
-    }
-
-    fn body(&self, prompt: &Prompt, output_tokens: u32) -> Bytes {
-        let mut body = Vec::with_capacity(256 + 8 * prompt.tokens as usize);
-        self.bodies.write(&mut body, &self.texts.pieces, prompt, output_tokens);
-        body.into()
     }
 
     fn headers(&self, request: &Request) -> HeaderMap {

@@ -23,7 +23,7 @@ pub use sink::{Control, DecisionView, NoSink, Sink};
 use crate::cache::BlockCache;
 use crate::error::{Error, Result};
 use crate::metrics::recorder::{Recorder, RunOutput};
-use crate::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs};
+use crate::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs, runs_within};
 use crate::request::{RequestRecord, Status};
 use crate::rng::{Rng, Stream, stream};
 use crate::router::index::PrefixIndex;
@@ -217,7 +217,7 @@ impl<'a> Simulation<'a> {
             }
             Event::KvEvents => {
                 let (worker, events) = self.on_the_way.pop_front().expect("they were sent");
-                self.deliver(worker, &events);
+                steps::deliver(&mut self.routers, worker, &events);
             }
             Event::Poll => self.poll()?,
             Event::StepBegin { worker, .. } => {
@@ -342,15 +342,4 @@ impl<'a> Simulation<'a> {
         let Setup { mode, seed, .. } = self.setup;
         Ok(self.recorder.finish(mode, *seed, self.active, &evicted))
     }
-}
-
-/// How many of `runs` make up the leading `blocks` blocks.
-fn runs_within(runs: &[BlockRun], blocks: u32) -> usize {
-    let mut left = blocks;
-    let fits = |run: &&BlockRun| {
-        let fits = run.count <= left;
-        left = left.saturating_sub(run.count);
-        fits
-    };
-    runs.iter().take_while(fits).count()
 }

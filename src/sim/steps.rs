@@ -174,8 +174,7 @@ impl Simulation<'_> {
         if lost {
             // Lost on the way.
         } else if spec.event_delay == Nanos::ZERO {
-            let hear = |router: &mut Frontend| router.on_cache_events(worker as u32, events);
-            self.routers.iter_mut().for_each(hear);
+            deliver(&mut self.routers, worker as u32, events);
         } else {
             self.queue.push(self.now + spec.event_delay, Event::KvEvents);
             self.on_the_way.push_back((worker as u32, std::mem::take(events)));
@@ -183,8 +182,9 @@ impl Simulation<'_> {
         events.clear();
         Ok(())
     }
+}
 
-    pub(super) fn deliver(&mut self, worker: u32, events: &[CacheEvent]) {
-        self.routers.iter_mut().for_each(|router| router.on_cache_events(worker, events));
-    }
+/// Tells the routers of KV events.
+pub(super) fn deliver(routers: &mut [Frontend], worker: u32, events: &[CacheEvent]) {
+    routers.iter_mut().for_each(|router| router.on_cache_events(worker, events));
 }

@@ -21,7 +21,7 @@ mod visit;
 
 use super::kv_events::subscriber::Feed;
 use super::options::LiveOptions;
-use super::run;
+use super::runtime;
 use super::text::Texts;
 use crate::compare;
 use crate::error::Result;
@@ -58,10 +58,7 @@ pub struct SetUp<'a> {
 pub fn examine(set_up: &SetUp, texts: &Texts) -> Result<Diagnosis> {
     set_up.feeds.iter().try_for_each(Feed::check)?;
     let mut findings = vec![workload(set_up, &[])?];
-    let runtime = run::runtime(1)?;
-    let seen = runtime.block_on(look::look(set_up, texts));
-    run::stop(runtime);
-    let seen = seen?;
+    let seen = runtime::block_on(look::look(set_up, texts))?;
     if !seen.facts.block_sizes.is_empty() {
         let sizes: Vec<u32> = seen.facts.block_sizes.iter().copied().collect();
         findings = vec![workload(set_up, &sizes)?];

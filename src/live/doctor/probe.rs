@@ -107,14 +107,12 @@ impl<'a> Prober<'a> {
         let part = Part::Answer(escape(&text.words).into());
         let messages = vec![Message { role: Role::User, parts: vec![part] }];
         let prompt = Prompt { messages, tokens: text.tokens, segments: Vec::new() };
-        let mut body = Vec::new();
-        self.bodies.write(&mut body, &self.texts.pieces, &prompt, output);
         let call = Call {
             target: self.target,
             first_token: None,
             session: 0,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body: self.bodies.bytes(&self.texts.pieces, &prompt, output),
             limits: Limits::for_output(output),
         };
         let reply = self.client.send(&call, self.cancel.clone()).await;

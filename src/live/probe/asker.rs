@@ -167,8 +167,6 @@ impl<'a> Asker<'a> {
         self.control.done.fetch_add(1, Relaxed);
         let id = self.sent.get();
         let prompt = prompt(says);
-        let mut body = Vec::new();
-        self.bodies.write(&mut body, &self.texts.pieces, &prompt, output);
         let request = Request {
             id,
             session: id,
@@ -183,7 +181,7 @@ impl<'a> Asker<'a> {
             first_token: first_token.map(|sender| (id, sender)),
             session: id,
             headers: HeaderMap::new(),
-            body: body.into(),
+            body: self.bodies.bytes(&self.texts.pieces, &prompt, output),
             limits: Limits::for_output(output),
         };
         let attempt = Attempt {

@@ -16,7 +16,7 @@ mod timing;
 mod words;
 
 use super::options::LiveOptions;
-use super::run;
+use super::runtime;
 use super::server::facts::WorkerFacts;
 use super::server_tokens::{Samples, ServerTokens};
 use super::text::Texts;
@@ -130,13 +130,10 @@ pub fn probe(
              --no-streaming",
         ));
     }
-    let runtime = run::runtime(1)?;
-    let found = runtime.block_on(async {
+    runtime::block_on(async {
         let asker = Asker::start(options, texts, control).await?;
         Probe::new(asker, spec, options.targets.len()).run().await
-    });
-    runtime.shutdown_timeout(Duration::from_millis(100));
-    found
+    })
 }
 
 /// A probe under way.

@@ -8,7 +8,7 @@
 //! `index-bench WORKLOAD [ROUNDS]` prints CSV: index, round, ns per query, events per second, blocks per second.
 
 use kvroute::cache::BlockCache;
-use kvroute::prompt::{BlockRun, CacheEvent, Paths, block_runs};
+use kvroute::prompt::{BlockRun, CacheEvent, Paths, block_runs, runs_within};
 use kvroute::scenario::{Draft, EvictionKind};
 use kvroute_dynamo_tests::stream::{Stream, Turn};
 use kvroute_dynamo_tests::timed::{self, Timed};
@@ -30,7 +30,7 @@ fn stream(workload: &str) -> Stream {
     while let Some(at) = source.next_arrival().expect("it was read before") {
         let request = source.take().expect("it was just announced");
         let runs = block_runs(&request.segments, BLOCK_TOKENS);
-        let prompt_runs = cut(&runs, request.prompt_tokens / BLOCK_TOKENS);
+        let prompt_runs = runs_within(&runs, request.prompt_tokens / BLOCK_TOKENS);
         let (runs, prompt_runs) = paths.shorten(&runs, prompt_runs);
         let prompt = runs[..prompt_runs].to_vec();
         let in_turn = request.id as usize % WORKERS;
@@ -42,17 +42,6 @@ fn stream(workload: &str) -> Stream {
         source.on_complete(request.id, at);
     }
     stream
-}
-
-/// How many of `runs` lie within the first `blocks` blocks.
-fn cut(runs: &[BlockRun], blocks: u32) -> usize {
-    let mut left = blocks;
-    let fits = |run: &&BlockRun| {
-        let fits = run.count <= left;
-        left = left.saturating_sub(run.count);
-        fits
-    };
-    runs.iter().take_while(fits).count()
 }
 
 /// A request is served from beginning to end.
