@@ -21,6 +21,8 @@ pub trait Eviction: Send {
     fn revived(&mut self, id: u32, piece: &Piece);
     /// The free piece that holds the block to reuse first.
     fn victim(&self) -> Option<u32>;
+    /// The free piece whose blocks go after those of `id`.
+    fn after(&self, id: u32) -> Option<u32>;
     /// See `crate::ahead`.
     fn fetch(&self) {}
     /// Blocks of a piece go from its tail on, not from its head.

@@ -41,6 +41,11 @@ impl Lease {
         self.stored + self.blank
     }
 
+    /// It holds `blocks` blocks by now: those it lacks were taken for it.
+    pub fn grow_to(&mut self, blocks: u32) {
+        self.blank = blocks - self.stored;
+    }
+
     pub(super) fn push(&mut self, piece: u32, blocks: u32) {
         let before = std::mem::replace(&mut self.last, Held { piece, blocks });
         if before.blocks > 0 {

@@ -181,10 +181,23 @@ impl BlockCache {
         if missing > self.available() {
             return false;
         }
-        self.take_blocks(missing);
-        self.in_use += missing;
-        self.partial += missing;
+        self.take(missing);
         lease.blank += missing;
+        self.fill(lease, runs, full);
+        true
+    }
+
+    /// Takes `count` blocks, which must be available, for leases that are told of them later
+    /// ([`Lease::grow_to`]), before anything else is asked of these.
+    pub fn take(&mut self, count: u32) {
+        debug_assert!(count <= self.available(), "they are available");
+        self.take_blocks(count);
+        self.in_use += count;
+        self.partial += count;
+    }
+
+    /// Gives content to the leading `full` blocks of `lease`, which holds as many, as laid down in `runs`.
+    pub fn fill(&mut self, lease: &mut Lease, runs: &[BlockRun], full: u32) {
         while lease.stored < full {
             let run = lease.next(runs, full);
             self.store(lease, run);
@@ -192,7 +205,26 @@ impl BlockCache {
             self.partial -= run.count;
             lease.advance(run.count);
         }
-        true
+    }
+
+    /// Where blocks go that are reused when `count` more are taken, and nothing else happens before:
+    /// runs, and from which of their blocks on.
+    pub fn next_gone(&self, count: u32) -> impl Iterator<Item = (u64, u32)> {
+        let mut left = count.saturating_sub(self.blank);
+        let mut next = self.eviction.victim();
+        std::iter::from_fn(move || {
+            let id = next.filter(|_| left > 0)?;
+            let piece = &self.pieces[id];
+            left = left.saturating_sub(piece.blocks());
+            next = self.eviction.after(id);
+            Some((self.pieces.content(piece.slot), piece.first))
+        })
+    }
+
+    /// Whether it makes no difference when a block gets content that no other block has, as long as
+    /// its request runs.
+    pub fn may_fill_late(&self) -> bool {
+        self.tells_by_piece
     }
 
     /// Gives content to the next blocks of `lease`, which are `run`. Where a block is there already,

@@ -24,7 +24,7 @@ impl Expected {
     /// A prompt is sent; of its tokens, how many the cache holds.
     pub fn sent(&mut self, prompt: &Prompt) -> u32 {
         let runs = block_runs(&prompt.segments, self.block_tokens);
-        self.cache.arrive(&runs, prompt.tokens, self.block_tokens)
+        self.cache.arrive(&runs, runs.len(), prompt.tokens, self.block_tokens).tokens
     }
 
     /// The answer to a prompt has come: `prompt` are its segments as they were sent, `answer` is

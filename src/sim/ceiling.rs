@@ -3,6 +3,14 @@
 
 use crate::prompt::{BlockRun, RunMap};
 
+/// What a request finds.
+pub struct Found {
+    /// Tokens of its prompt.
+    pub tokens: u32,
+    /// No request before it has named a block that its output will fill.
+    pub new_output: bool,
+}
+
 /// Every run seen so far, and how many of its leading blocks.
 #[derive(Default)]
 pub struct Ceiling {
@@ -15,20 +23,28 @@ impl Ceiling {
         Ceiling { seen: RunMap::numbered() }
     }
 
-    /// A request arrives; prompt tokens it finds. `runs` cover prompt and output.
-    pub fn arrive(&mut self, runs: &[BlockRun], prompt_tokens: u32, block_tokens: u32) -> u32 {
+    /// A request arrives. `runs` cover prompt and output, the first `prompt_runs` of them the prompt.
+    pub fn arrive(
+        &mut self,
+        runs: &[BlockRun],
+        prompt_runs: usize,
+        prompt_tokens: u32,
+        block_tokens: u32,
+    ) -> Found {
         let most = (prompt_tokens - 1) / block_tokens;
         let mut found = 0;
         let mut goes_on = true;
-        for run in runs {
+        let mut new_output = true;
+        for (place, run) in runs.iter().enumerate() {
             let seen = self.seen.get_or_insert_with(run.content, || 0);
             if goes_on {
                 found += run.end().min(*seen).saturating_sub(run.first);
                 goes_on = *seen >= run.end() && found < most;
             }
+            new_output &= place < prompt_runs || *seen <= run.first;
             *seen = run.end().max(*seen);
         }
-        found.min(most) * block_tokens
+        Found { tokens: found.min(most) * block_tokens, new_output }
     }
 
     /// Keeps blocks for ever.

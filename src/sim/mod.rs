@@ -15,6 +15,7 @@ pub mod queue;
 pub mod setup;
 pub mod sink;
 mod steps;
+mod watch;
 pub mod worker;
 
 pub use setup::Setup;
@@ -37,6 +38,7 @@ use queue::EventQueue;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
+use watch::Watch;
 use worker::{Sequence, StepReport, Worker};
 
 /// Nothing happens later, so that times can be added up without fear: 2^62 ns.
@@ -84,8 +86,11 @@ struct Simulation<'a> {
     latency: Box<dyn LatencyModel>,
     /// Names runs, unless the router's index forgets run by run.
     paths: Option<Paths>,
-    /// What every cache holds, now.
+    /// What every cache holds, now, but for what is watched.
     truth: PrefixIndex,
+    watch: Watch,
+    /// Per worker: the runs watched because they lose blocks in the stretch under way.
+    going: Vec<Vec<(u64, u32)>>,
     overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
@@ -120,6 +125,11 @@ impl<'a> Simulation<'a> {
         let joins = needs.index != IndexSource::Decisions;
         let caches = setup.caches(needs.shared_cache);
         let sink_wants_events = sink.wants_cache_events();
+        let events_wanted = sink_wants_events || needs.index == IndexSource::Events;
+        let in_time = sink_wants_events
+            || setup.scenario.router.metrics_interval.is_some()
+            || events_wanted && setup.events_go_astray();
+        let config = setup.worker_config(&needs, !in_time && caches[0].may_fill_late());
         let routers =
             if joins { routers.into_iter().map(Frontend::numbered).collect() } else { routers };
         Simulation {
@@ -129,7 +139,7 @@ impl<'a> Simulation<'a> {
             arrival: None,
             asks_source: true,
             next_router: 0,
-            workers: (0..workers).map(|_| Worker::new(setup.worker_config(&needs))).collect(),
+            workers: (0..workers).map(|_| Worker::new(config)).collect(),
             plans: vec![0; workers],
             report: StepReport::default(),
             woken: vec![false; workers],
@@ -137,11 +147,13 @@ impl<'a> Simulation<'a> {
             latency: setup.latency(),
             paths: joins.then(Paths::default),
             truth: if joins { PrefixIndex::numbered() } else { PrefixIndex::default() },
+            watch: Watch::default(),
+            going: vec![Vec::new(); workers],
             overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
             on_the_way: VecDeque::new(),
-            events_wanted: sink_wants_events || needs.index == IndexSource::Events,
+            events_wanted,
             sink_wants_events,
             event_loss: stream(setup.seed, Stream::EventLoss, 0),
             ceiling: if joins { Ceiling::numbered() } else { Ceiling::default() },
@@ -169,7 +181,7 @@ impl<'a> Simulation<'a> {
                 _ => {
                     let (at, event) = self.queue.pop().expect("it was just looked at");
                     self.advance(at)?;
-                    self.look_ahead(event);
+                    self.look_ahead();
                     self.happen(event)?;
                 }
             }
@@ -245,12 +257,18 @@ impl<'a> Simulation<'a> {
             record.status = Status::Rejected;
             return self.ended(&record);
         }
-        record.ceiling_tokens =
-            self.ceiling.arrive(&runs, request.prompt_tokens, self.block_tokens());
+        let block_tokens = self.block_tokens();
+        let found = self.ceiling.arrive(&runs, prompt_runs, request.prompt_tokens, block_tokens);
+        record.ceiling_tokens = found.tokens;
+        self.ask_watched(&runs);
         self.route(&mut record, &runs, prompt_runs, prompt_blocks)?;
-        let worker = record.worker.expect("it was just routed") as usize;
-        self.workers[worker].enqueue(Sequence::new(record, runs));
-        self.wake(worker);
+        let worker = record.worker.expect("it was just routed");
+        let sequence = Sequence::new(record, runs, prompt_runs, found.new_output);
+        if found.new_output {
+            self.watch.output(worker, &sequence);
+        }
+        self.workers[worker as usize].enqueue(sequence);
+        self.wake(worker as usize);
         Ok(())
     }
 

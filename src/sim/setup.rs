@@ -124,7 +124,14 @@ impl Setup {
         tokens.div_ceil(u64::from(self.scenario.cluster.block_tokens)) <= u64::from(self.kv_blocks)
     }
 
-    pub(super) fn worker_config(&self, needs: &Needs) -> WorkerConfig {
+    /// KV events reach routers late, or not at all.
+    pub(super) fn events_go_astray(&self) -> bool {
+        let router = &self.scenario.router;
+        router.event_loss > 0.0 || router.event_delay > Nanos::ZERO
+    }
+
+    /// `lags`: nobody needs to know of every change of a cache in time.
+    pub(super) fn worker_config(&self, needs: &Needs, lags: bool) -> WorkerConfig {
         let cluster = &self.scenario.cluster;
         WorkerConfig {
             block_tokens: cluster.block_tokens,
@@ -133,6 +140,7 @@ impl Setup {
             engine: cluster.engine,
             own_cache: !needs.shared_cache,
             cruises: !needs.shared_cache && !self.step_by_step,
+            lags: lags && !needs.shared_cache && !self.step_by_step,
         }
     }
 

@@ -2,12 +2,14 @@
 
 use super::Simulation;
 use super::event::Event;
-use super::worker::Work;
+use super::watch::Watcher;
+use super::worker::{Known, Work};
 use crate::error::Result;
-use crate::prompt::CacheEvent;
+use crate::prompt::{BlockRun, CacheEvent};
 use crate::router::Frontend;
 use crate::units::Nanos;
 use rand::RngExt;
+use std::cell::RefCell;
 
 impl Simulation<'_> {
     /// A worker has something new to do, as soon as the step under way ends.
@@ -33,10 +35,14 @@ impl Simulation<'_> {
     pub(super) fn begin_step(&mut self, worker: usize) -> Result<()> {
         self.woken[worker] = false;
         let cache = self.cache_of(worker);
+        if self.workers[worker].stops_lagging(&self.caches[cache]) {
+            self.disclose(worker);
+        }
         let latency = self.latency.as_ref();
         let (cache, report) = (&mut self.caches[cache], &mut self.report);
         let work = self.workers[worker].begin(self.now, cache, latency, report);
         if let Work::Stretch(end) = work {
+            self.watch_going(worker);
             self.ends_at(worker, end);
             return Ok(());
         }
@@ -88,13 +94,14 @@ impl Simulation<'_> {
         self.settle(worker);
         let cache = self.cache_of(worker);
         self.workers[worker].end(self.now, &mut self.caches[cache], &mut self.report);
+        self.collect_events(worker);
         self.check_conservation(worker);
         self.report.gaps.iter().for_each(|(gap, count)| self.recorder.gap(*gap, *count));
         for id in &self.report.first_tokens {
             self.routers.iter_mut().for_each(|router| router.on_first_token(*id));
         }
         if !self.report.finished.is_empty() {
-            self.end_requests()?;
+            self.end_requests(worker)?;
         }
         if !self.pending_events[worker].is_empty() {
             self.publish(worker)?;
@@ -114,9 +121,13 @@ impl Simulation<'_> {
     }
 
     /// Requests got their last token.
-    fn end_requests(&mut self) -> Result<()> {
+    fn end_requests(&mut self, worker: usize) -> Result<()> {
         let mut finished = std::mem::take(&mut self.report.finished);
-        for record in &finished {
+        for sequence in &finished {
+            let record = &sequence.record;
+            if sequence.is_private() {
+                self.watch.forget_output(worker as u32, sequence);
+            }
             self.routers.iter_mut().for_each(|router| router.on_complete(record.id));
             self.ended(record)?;
         }
@@ -135,13 +146,72 @@ impl Simulation<'_> {
         Ok(arrival.is_none_or(|at| at > self.now))
     }
 
-    /// Accounts for the steps of a stretch that have ended.
+    /// Accounts for the steps of a stretch that have ended, and for the blocks that they and the one
+    /// under way have taken.
     fn settle(&mut self, worker: usize) {
-        let recorder = &mut self.recorder;
-        let span = self.workers[worker].settle(self.now, |gap, count| recorder.gap(gap, count));
-        if let Some(span) = span {
-            self.recorder.busy(worker, span.start, span.end, span.state);
+        let recorder = RefCell::new(&mut self.recorder);
+        let due = self.workers[worker].settle(
+            self.now,
+            |gap, count| recorder.borrow_mut().gap(gap, count),
+            |span| recorder.borrow_mut().busy(worker, span.start, span.end, span.state),
+        );
+        let cache = self.cache_of(worker);
+        if due.ended > 0 {
+            self.caches[cache].take(due.ended);
+            self.tell(worker);
         }
+        if due.under_way > 0 {
+            self.caches[cache].take(due.under_way);
+            self.collect_events(worker);
+        }
+        for (content, from) in self.going[worker].drain(..) {
+            self.watch.remove(content, Watcher { worker: worker as u32, from });
+        }
+    }
+
+    /// Watches the runs that lose blocks in the stretch that begins.
+    fn watch_going(&mut self, worker: usize) {
+        let cache = &self.caches[self.cache_of(worker)];
+        for (content, from) in cache.next_gone(self.workers[worker].takes()) {
+            self.watch.add(content, Watcher { worker: worker as u32, from });
+            self.going[worker].push((content, from));
+        }
+    }
+
+    /// Before `runs` are looked up: whoever puts changes of them down late does so now.
+    pub(super) fn ask_watched(&mut self, runs: &[BlockRun]) {
+        for run in runs {
+            while let Some(worker) = self.watch.take(run) {
+                self.disclose(worker as usize);
+                let watch = &mut self.watch;
+                self.workers[worker as usize]
+                    .publish(run.content, |sequence| watch.forget_output(worker, sequence));
+            }
+        }
+    }
+
+    /// A worker that lags puts down all it has put off, up to now.
+    fn disclose(&mut self, worker: usize) {
+        if self.workers[worker].busy {
+            self.wake(worker);
+        }
+        self.settle(worker);
+        let cache = self.cache_of(worker);
+        self.workers[worker].put_down(&mut self.caches[cache], Known::Ended);
+        self.tell(worker);
+        self.workers[worker].put_down(&mut self.caches[cache], Known::UnderWay);
+        self.collect_events(worker);
+    }
+
+    /// What has changed in the cache has been so for a while.
+    fn tell(&mut self, worker: usize) {
+        let cache = self.cache_of(worker);
+        let events = self.caches[cache].events();
+        events.iter().for_each(|event| self.truth.apply(worker as u32, event));
+        if self.events_wanted {
+            deliver(&mut self.routers, worker as u32, events);
+        }
+        self.caches[cache].drain_events();
     }
 
     /// The same on all workers; stretches end with the step under way.

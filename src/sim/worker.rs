@@ -12,10 +12,12 @@ mod ahead;
 mod begin;
 mod blocked;
 mod cruise;
+mod lag;
 mod report;
 mod sequence;
 
-pub use cruise::Span;
+pub use cruise::{Due, Span};
+pub use lag::Known;
 pub use report::{Admission, StepReport};
 pub use sequence::Sequence;
 
@@ -44,6 +46,8 @@ pub struct WorkerConfig {
     pub own_cache: bool,
     /// Steps in which it only decodes may be made many at a time.
     pub cruises: bool,
+    /// What only its own requests can see of its cache may be put down late.
+    pub lags: bool,
 }
 
 /// What a worker does next.
@@ -65,6 +69,10 @@ pub struct Worker {
     pub busy: bool,
     blocked: Blocked,
     cruise: Cruise,
+    /// It lags now.
+    lags: bool,
+    /// Requests here that are not private.
+    public: u32,
 }
 
 impl Worker {
@@ -77,11 +85,14 @@ impl Worker {
             busy: false,
             blocked: Blocked::default(),
             cruise: Cruise::default(),
+            lags: false,
+            public: 0,
         }
     }
 
     /// A request arrives; it waits for the next step at least.
     pub fn enqueue(&mut self, sequence: Sequence) {
+        self.public += u32::from(!sequence.private);
         self.waiting.push_back(sequence);
     }
 
@@ -92,10 +103,11 @@ impl Worker {
 
     /// Blocks that running requests hold, shared ones counted once per request.
     pub fn leased_blocks(&self) -> u64 {
-        self.running.iter().map(|sequence| u64::from(sequence.lease.blocks())).sum()
+        let leased = self.running.iter().map(|sequence| u64::from(sequence.lease.blocks()));
+        leased.sum::<u64>() + u64::from(self.cruise.untold())
     }
 
-    /// For the timeline.
+    /// For the timeline, and for those who look at its metrics; not of a worker that lags.
     pub fn state(&self, cache: &BlockCache) -> StepState {
         StepState {
             running: self.running.len() as u64,
@@ -154,7 +166,10 @@ impl Worker {
         loop {
             let sequence = &mut self.running[at];
             let tokens = sequence.computed + new;
-            let (blocks, full) = self.config.blocks_of(tokens);
+            let (blocks, mut full) = self.config.blocks_of(tokens);
+            if self.lags && sequence.decodes() {
+                full = sequence.lease.stored();
+            }
             if cache.extend(&mut sequence.lease, &sequence.runs, blocks, full) {
                 return true;
             }
@@ -167,6 +182,7 @@ impl Worker {
     }
 
     fn preempt_latest(&mut self, cache: &mut BlockCache) {
+        debug_assert!(!self.lags, "blocks are not scarce where a worker lags");
         let mut victim = self.running.pop().expect("the request that lacks a block is running");
         cache.release(std::mem::take(&mut victim.lease));
         victim.computed = 0;
@@ -222,6 +238,10 @@ impl Worker {
         self.busy = false;
         if self.cruise.on {
             report.gaps.extend(self.cruise.step(now));
+            if self.cruise.has_finished() {
+                self.cruise.end(&mut self.running);
+                self.remove_finished(now, cache, report);
+            }
             return;
         }
         let mut any_finished = false;
@@ -248,10 +268,13 @@ impl Worker {
     fn remove_finished(&mut self, now: Nanos, cache: &mut BlockCache, report: &mut StepReport) {
         let done = |s: &mut Sequence| s.generated == s.output_tokens;
         for mut sequence in self.running.extract_if(.., done) {
-            cache.release(sequence.lease);
+            let full = sequence.computed / self.config.block_tokens;
+            cache.fill(&mut sequence.lease, &sequence.runs, full);
+            cache.release(std::mem::take(&mut sequence.lease));
             sequence.record.finished = Some(now);
             sequence.record.status = Status::Completed;
-            report.finished.push(*sequence.record);
+            self.public -= u32::from(!sequence.private);
+            report.finished.push(sequence);
         }
     }
 

@@ -14,7 +14,11 @@ use std::fmt::Write;
 
 /// Everything a run tells, as text, in the order in which it is told.
 #[derive(Default)]
-struct Transcript(String);
+struct Transcript {
+    text: String,
+    /// Whether KV events are wanted: a worker tells them in time then.
+    events: bool,
+}
 
 impl Sink for Transcript {
     fn wants_decisions(&self) -> bool {
@@ -23,30 +27,30 @@ impl Sink for Transcript {
 
     fn decision(&mut self, view: &DecisionView) -> Result<()> {
         let DecisionView { request, prompt_blocks, decision, truth } = view;
-        writeln!(self.0, "{request:?} {prompt_blocks} {decision:?} {truth:?}").unwrap();
+        writeln!(self.text, "{request:?} {prompt_blocks} {decision:?} {truth:?}").unwrap();
         Ok(())
     }
 
     fn request(&mut self, record: &RequestRecord) -> Result<()> {
-        writeln!(self.0, "{record:?}").unwrap();
+        writeln!(self.text, "{record:?}").unwrap();
         Ok(())
     }
 
     fn wants_cache_events(&self) -> bool {
-        true
+        self.events
     }
 
     fn cache_events(&mut self, worker: u32, at: Nanos, events: &[CacheEvent]) -> Result<()> {
-        writeln!(self.0, "{worker} {at} {events:?}").unwrap();
+        writeln!(self.text, "{worker} {at} {events:?}").unwrap();
         Ok(())
     }
 }
 
-fn told(setup: &Setup, source: Box<dyn Source>) -> String {
-    let mut sink = Transcript::default();
+fn told(setup: &Setup, source: Box<dyn Source>, events: bool) -> String {
+    let mut sink = Transcript { events, ..Transcript::default() };
     let output = run(setup, source, &mut sink, &Control::default()).unwrap();
     let summary = serde_json::to_string_pretty(&output.summary).unwrap();
-    format!("{}{summary}{:?}{:?}{:?}", sink.0, output.workers, output.timeline, output.end)
+    format!("{}{summary}{:?}{:?}{:?}", sink.text, output.workers, output.timeline, output.end)
 }
 
 fn single_steps(setup: &Setup) -> Setup {
@@ -77,15 +81,15 @@ fn setup(case: &mut Case, longer: u32, warm_up: &str) -> Setup {
 #[test]
 fn many_steps_at_a_time_give_what_single_steps_give() {
     use proptest::prelude::*;
-    let cases = 2_000;
+    let cases = 4_000;
     let config = Config { cases, failure_persistence: None, ..Config::default() };
     let warm_up = prop::sample::select(vec!["", "", "3 requests", "250ms"]);
     let outcome = TestRunner::new(config).run(
-        &(some_case(), prop::sample::select(vec![1, 1, 4, 16]), warm_up),
-        |(mut case, longer, warm_up)| {
+        &(some_case(), prop::sample::select(vec![1, 1, 4, 16]), warm_up, prop::bool::weighted(0.3)),
+        |(mut case, longer, warm_up, events)| {
             let setup = setup(&mut case, longer, warm_up);
-            let many = told(&setup, case.source());
-            let single = told(&single_steps(&setup), case.source());
+            let many = told(&setup, case.source(), events);
+            let single = told(&single_steps(&setup), case.source(), events);
             prop_assert_eq!(difference(&many, &single), None);
             Ok(())
         },
@@ -115,7 +119,10 @@ fn bundled_workloads_come_out_the_same_step_by_step() {
         let scenario = scenario(workload, overrides);
         let setup = Setup::new(&kvroute::sim::setup::resolve(scenario).unwrap(), "kv", 3).unwrap();
         let source = || open_workload(&setup.scenario, 3).unwrap();
-        let (many, single) = (told(&setup, source()), told(&single_steps(&setup), source()));
-        assert_eq!(difference(&many, &single), None, "{workload}");
+        for events in [false, true] {
+            let many = told(&setup, source(), events);
+            let single = told(&single_steps(&setup), source(), events);
+            assert_eq!(difference(&many, &single), None, "{workload}, events: {events}");
+        }
     }
 }

@@ -57,6 +57,10 @@ impl Eviction for Lru {
         self.links[0].after.checked_sub(1)
     }
 
+    fn after(&self, id: u32) -> Option<u32> {
+        self.links[id as usize + 1].after.checked_sub(1)
+    }
+
     fn fetch(&self) {
         fetch_at(&self.links, 0);
     }

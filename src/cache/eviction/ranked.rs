@@ -110,6 +110,11 @@ impl Eviction for Ranked {
         self.free.first().map(|(_, id)| *id)
     }
 
+    fn after(&self, id: u32) -> Option<u32> {
+        let here = (self.history[id as usize].rank, id);
+        self.free.range(here..).nth(1).map(|(_, id)| *id)
+    }
+
     fn tail_first(&self) -> bool {
         self.tail_first
     }

@@ -1,7 +1,7 @@
 //! How a worker begins: with one step in which anything may happen, or, while it cruises, with a
 //! crossing or a whole stretch.
 
-use super::{Sequence, Span, Step, StepReport, Work, Worker};
+use super::{Due, Sequence, Span, Step, StepReport, Work, Worker};
 use crate::cache::BlockCache;
 use crate::sim::LAST_INSTANT;
 use crate::sim::latency::LatencyModel;
@@ -20,11 +20,11 @@ impl Worker {
         if !self.keeps_cruising(now, cache) {
             return self.begin_step(now, cache, latency, report);
         }
-        if self.cruise.crosses_next() {
+        if !self.lags && self.cruise.crosses_next() {
             return self.begin_crossing(now, cache, latency, report);
         }
         let state = self.state(cache);
-        match self.cruise.plan(now, LAST_INSTANT, state, latency) {
+        match self.cruise.plan(now, LAST_INSTANT, state, cache.available(), latency) {
             Some(end) => {
                 self.busy = true;
                 Work::Stretch(end)
@@ -41,21 +41,19 @@ impl Worker {
     fn keeps_cruising(&mut self, now: Nanos, cache: &BlockCache) -> bool {
         let closed = self.is_closed(cache);
         if self.cruise.on {
-            if closed && !self.cruise.finishes_next() && self.has_room_to_cross(cache) {
+            let same = self.cruise.lags == self.lags;
+            if closed && same && self.has_room_to_cross(cache) {
                 return true;
             }
             self.cruise.end(&mut self.running);
             return false;
         }
-        let decodes = |sequence: &Sequence| {
-            sequence.decodes()
-                && sequence.last_token == now
-                && sequence.generated + 1 < sequence.output_tokens
-        };
+        let decodes =
+            |sequence: &Sequence| sequence.decodes() && sequence.last_token == now;
         let may = self.config.cruises && closed && !self.running.is_empty();
         let all = self.running.len() <= self.config.max_batched_tokens as usize;
         if may && all && self.running.iter().all(decodes) {
-            self.cruise.begin(&self.running, self.config.block_tokens, now);
+            self.cruise.begin(&self.running, self.config.block_tokens, now, self.lags);
             return self.has_room_to_cross(cache) || {
                 self.cruise.end(&mut self.running);
                 false
@@ -119,10 +117,20 @@ impl Worker {
         self.cruise.cut(now)
     }
 
-    /// Accounts for the steps of a stretch that have ended by `now`; `gap` is told of the time of each
-    /// and the number of requests that got a token.
-    pub fn settle(&mut self, now: Nanos, gap: impl FnMut(Nanos, u64)) -> Option<Span> {
-        self.cruise.settle(now, gap)
+    /// Accounts for the steps of a stretch that have ended by `now`: `gap` is told of the time of each
+    /// and the number of requests that got a token, `busy` of those that are alike.
+    pub fn settle(
+        &mut self,
+        now: Nanos,
+        gap: impl FnMut(Nanos, u64),
+        busy: impl FnMut(Span),
+    ) -> Due {
+        self.cruise.settle(now, gap, busy)
+    }
+
+    /// Blocks that the stretch planned will take.
+    pub fn takes(&self) -> u32 {
+        self.cruise.takes()
     }
 
     /// The step of a stretch that has not been accounted for.

@@ -2,11 +2,13 @@
 //!
 //! While every running request decodes and nobody can be admitted, a step changes counters and
 //! nothing else, and the batch's features grow by the same amounts from step to step. Then the worker
-//! *cruises*: requests are left as they were, and only how many steps have passed is counted. Three
-//! kinds of steps are done one by one at their time: those in which a request takes a block or fills
-//! one (a *crossing*), those in which a request ends, and the first after an arrival. The steps
-//! between form a *stretch*: the latency model is asked for each, all else is done for all at once.
-//! Every time and count is that of stepping one by one.
+//! *cruises*: requests are left as they were, and only how many steps have passed is counted, until
+//! one of them ends. Steps are planned as a *stretch*: the latency model is asked for each, all else
+//! is done for all at once. Every time and count is that of stepping one by one.
+//!
+//! In some steps a request takes a block or fills one: a *crossing*. Where the worker lags (see
+//! `super::lag`), a stretch goes on over crossings: only how many blocks each step takes is kept. Else
+//! they change what others look at, and are made one by one at their time, between stretches.
 
 use super::{BatchShape, LatencyModel, Sequence, StepState};
 use crate::ahead::{fetch, fetch_at};
@@ -20,10 +22,12 @@ const LONGEST: u32 = 64;
 pub struct Cruise {
     /// The worker cruises.
     pub on: bool,
+    /// The worker lags.
+    pub lags: bool,
     /// Steps ended since the requests were last brought up to date.
     pub steps: u32,
     /// When the latest of them ended: when all requests got their latest token.
-    pub last_end: Nanos,
+    last_end: Nanos,
     /// Running requests.
     requests: u64,
     /// Sum of their computed tokens at step 0.
@@ -34,6 +38,8 @@ pub struct Cruise {
     stretch: Stretch,
     /// A step that is made by itself is under way.
     alone: bool,
+    /// Blocks taken that the requests have not been told of.
+    untold: u32,
 }
 
 /// Who takes or fills a block in which step. It repeats every `block_tokens` steps.
@@ -63,12 +69,20 @@ pub struct Crossing {
 /// Steps under way.
 #[derive(Default)]
 struct Stretch {
-    start: Nanos,
-    /// When each ends.
-    ends: Vec<Nanos>,
+    steps: Vec<Planned>,
     /// Of these, how many have been accounted for.
     settled: usize,
+    /// Of the blocks that they take, how many the cache has been asked for.
+    taken: u32,
+    /// The same in all of them, but for the blocks they take.
     state: StepState,
+}
+
+/// A step of a stretch.
+struct Planned {
+    end: Nanos,
+    /// Blocks taken since the stretch began, those of this step among them.
+    taken: u32,
 }
 
 /// Steps that have passed, for the record.
@@ -81,21 +95,31 @@ pub struct Span {
     pub state: StepState,
 }
 
+/// Blocks that have been taken and the cache does not know of.
+#[derive(Clone, Copy, Default)]
+pub struct Due {
+    /// In steps that have ended.
+    pub ended: u32,
+    /// In the step under way.
+    pub under_way: u32,
+}
+
 impl Cruise {
     /// Begins to count: all of `running` decode, and got their latest token just now.
-    pub fn begin(&mut self, running: &[Sequence], block_tokens: u32, now: Nanos) {
-        self.on = true;
-        self.steps = 0;
+    pub fn begin(&mut self, running: &[Sequence], block_tokens: u32, now: Nanos, lags: bool) {
+        (self.on, self.lags) = (true, lags);
+        (self.steps, self.untold) = (0, 0);
         self.last_end = now;
         self.requests = running.len() as u64;
         self.context = running.iter().map(|sequence| u64::from(sequence.computed)).sum();
         let left = running.iter().map(|s| s.output_tokens - s.generated);
         self.finish = left.min().unwrap_or(0);
-        self.crossings.collect(running, block_tokens, self.finish);
+        self.crossings.collect(running, block_tokens, self.finish, lags);
     }
 
     /// Brings the requests up to date, and ends the cruise.
     pub fn end(&mut self, running: &mut [Sequence]) {
+        self.tell(running);
         (self.on, self.alone) = (false, false);
         for sequence in running {
             sequence.computed += self.steps;
@@ -104,9 +128,26 @@ impl Cruise {
         }
     }
 
-    /// A request ends in the step that comes.
-    pub fn finishes_next(&self) -> bool {
-        self.steps + 1 == self.finish
+    /// Tells the requests of the blocks that were taken for them; returns the steps begun.
+    pub fn tell(&mut self, running: &mut [Sequence]) -> u32 {
+        let begun = self.steps + u32::from(!self.stretch.steps.is_empty());
+        if std::mem::take(&mut self.untold) > 0 {
+            for sequence in running {
+                let tokens = sequence.computed + begun;
+                sequence.lease.grow_to(tokens.div_ceil(self.crossings.block_tokens));
+            }
+        }
+        begun
+    }
+
+    /// Blocks taken that the requests have not been told of.
+    pub fn untold(&self) -> u32 {
+        if self.on { self.untold } else { 0 }
+    }
+
+    /// A request ended in the latest step.
+    pub fn has_finished(&self) -> bool {
+        self.steps == self.finish
     }
 
     /// The batch of the step that comes.
@@ -123,34 +164,23 @@ impl Cruise {
         self.crossings.next_step() == self.steps + 1
     }
 
-    /// Those who take or fill a block in the step that comes, by place, each once.
+    /// Those who take or fill a block in the step that comes, by place, each once. Who fills is known
+    /// only where the worker does not lag.
     pub fn crossing(&self) -> impl Iterator<Item = &Crossing> {
-        let step = self.steps + 1 - self.crossings.passed;
-        let due = self.crossings.round[self.crossings.next..].iter();
-        due.take_while(move |crossing| crossing.step == step)
-    }
-
-    /// Places of those who take or fill a block next, about.
-    pub fn due(&self) -> impl Iterator<Item = usize> {
-        let due = self.crossings.round[self.crossings.next..].iter();
-        due.take(2).map(|crossing| crossing.place as usize)
+        self.crossings.of(self.steps + 1)
     }
 
     /// See `crate::ahead`.
     pub fn fetch(&self) {
         fetch(&self.on);
-        fetch(&self.finish);
-        fetch(&self.crossings.round);
-        fetch(&self.crossings.passed);
-        fetch(&self.stretch.start);
-        fetch(&self.stretch.ends);
-        fetch(&self.stretch.state);
+        fetch(&self.crossings);
+        fetch(&self.stretch);
     }
 
     /// See `crate::ahead`.
     pub fn fetch_lists(&self) {
-        fetch_at(&self.crossings.round, self.crossings.next);
-        fetch_at(&self.stretch.ends, 0);
+        fetch_at(&self.crossings.round, 0);
+        fetch_at(&self.stretch.steps, 0);
     }
 
     /// The crossings of the step that comes have been done, and it begins.
@@ -159,29 +189,45 @@ impl Cruise {
         self.crossings.skip(self.crossing().count());
     }
 
-    /// Plans the steps up to the next that is done by itself; when the last one ends. `None` where
-    /// not even one fits before `last`.
+    /// Plans the steps up to that in which a request ends, or the next that is made by itself; when
+    /// the last one ends. At most `available` blocks are taken. `None` where not even one step fits
+    /// before `last`.
     pub fn plan(
         &mut self,
         now: Nanos,
         last: Nanos,
         state: StepState,
+        available: u32,
         latency: &dyn LatencyModel,
     ) -> Option<Nanos> {
-        let alone = self.finish.min(self.crossings.next_step()) - 1;
+        let end = if self.lags { self.finish } else { self.finish.min(self.crossings.next_step() - 1) };
         let mut batch = self.batch();
-        let mut at = now;
-        self.stretch.ends.clear();
-        for _ in 0..(alone - self.steps).min(LONGEST) {
-            at += latency.step(&batch);
-            if at > last {
+        let (mut at, mut taken) = (now, 0);
+        let stretch = &mut self.stretch;
+        stretch.steps.clear();
+        (stretch.settled, stretch.taken, stretch.state) = (0, 0, state);
+        for step in (self.steps + 1..=end).take(LONGEST as usize) {
+            let takes = if self.lags { self.crossings.of(step).count() } else { 0 };
+            taken += takes as u32;
+            let duration = latency.step(&batch);
+            at += duration;
+            if taken > available || at > last {
                 break;
             }
-            self.stretch.ends.push(at);
+            self.crossings.skip(takes);
+            self.stretch.steps.push(Planned { end: at, taken });
+            // What else happens at this instant comes between two steps that take no time.
+            if duration == Nanos::ZERO {
+                break;
+            }
             batch.decode_context += self.requests;
         }
-        (self.stretch.start, self.stretch.settled, self.stretch.state) = (now, 0, state);
-        self.stretch.ends.last().copied()
+        self.stretch.steps.last().map(|step| step.end)
+    }
+
+    /// Blocks that the steps planned will take.
+    pub fn takes(&self) -> u32 {
+        self.stretch.steps.last().map_or(0, |step| step.taken)
     }
 
     /// A step that was made by itself ends: the time it took, and the number of requests that got a
@@ -196,51 +242,76 @@ impl Cruise {
         Some((gap, self.requests))
     }
 
-    /// Somebody arrives: the stretch ends with the step under way. Its new end, if that is another.
+    /// Somebody arrives or asks: the stretch ends with the step under way. Its new end, if that is
+    /// another.
     pub fn cut(&mut self, now: Nanos) -> Option<Nanos> {
-        let ends = &mut self.stretch.ends;
-        let under_way = ends.partition_point(|end| *end < now);
-        if under_way + 1 >= ends.len() {
+        let steps = &mut self.stretch.steps;
+        let under_way = steps.partition_point(|step| step.end < now);
+        if under_way + 1 >= steps.len() {
             return None;
         }
-        ends.truncate(under_way + 1);
-        ends.last().copied()
+        steps.truncate(under_way + 1);
+        let left = steps.len() - self.stretch.settled;
+        if self.lags {
+            self.crossings.seek(self.steps + left as u32 + 1);
+        }
+        self.stretch.steps.last().map(|step| step.end)
     }
 
-    /// Accounts for the steps of the stretch that have ended by `now`; `gap` is told of the time of
-    /// each and the number of requests that got a token.
-    pub fn settle(&mut self, now: Nanos, mut gap: impl FnMut(Nanos, u64)) -> Option<Span> {
-        let stretch = &mut self.stretch;
-        let ended = stretch.ends[stretch.settled..].iter().take_while(|end| **end <= now).count();
-        if ended == 0 {
-            return None;
+    /// Accounts for the steps of the stretch that have ended by `now`: `gap` is told of the time of
+    /// each and the number of requests that got a token, `busy` of those that are alike.
+    pub fn settle(
+        &mut self,
+        now: Nanos,
+        mut gap: impl FnMut(Nanos, u64),
+        mut busy: impl FnMut(Span),
+    ) -> Due {
+        let Stretch { steps, settled, taken, state } = &mut self.stretch;
+        let before = *taken;
+        let mut ended = before;
+        let mut span: Option<Span> = None;
+        for step in steps[*settled..].iter().take_while(|step| step.end <= now) {
+            gap(step.end - self.last_end, self.requests);
+            let used_blocks = state.used_blocks + u64::from(step.taken);
+            match &mut span {
+                Some(span) if span.state.used_blocks == used_blocks => span.end = step.end,
+                _ => {
+                    let state = StepState { used_blocks, ..*state };
+                    let new = Span { start: self.last_end, end: step.end, state };
+                    span.replace(new).into_iter().for_each(&mut busy);
+                }
+            }
+            self.last_end = step.end;
+            self.steps += 1;
+            *settled += 1;
+            ended = ended.max(step.taken);
         }
-        let mut at = self.last_end;
-        for end in &stretch.ends[stretch.settled..stretch.settled + ended] {
-            gap(*end - at, self.requests);
-            at = *end;
+        span.into_iter().for_each(busy);
+        // A step begins when the one before it ends, but after everything else of that instant.
+        let under_way = steps.get(*settled).filter(|_| *settled == 0 || self.last_end < now);
+        *taken = under_way.map_or(ended, |step| step.taken).max(ended);
+        let due = Due { ended: ended - before, under_way: *taken - ended };
+        self.untold += *taken - before;
+        if *settled == steps.len() {
+            steps.clear();
+            *settled = 0;
         }
-        stretch.settled += ended;
-        self.steps += ended as u32;
-        self.last_end = at;
-        if stretch.settled == stretch.ends.len() {
-            stretch.ends.clear();
-            stretch.settled = 0;
-        }
-        let start = std::mem::replace(&mut stretch.start, at);
-        Some(Span { start, end: at, state: stretch.state })
+        due
     }
 
     /// The step of the stretch that has not ended, for a run that stops.
     pub fn under_way(&self) -> Option<Span> {
-        let end = *self.stretch.ends.get(self.stretch.settled)?;
-        Some(Span { start: self.stretch.start, end, state: self.stretch.state })
+        let Stretch { steps, settled, state, .. } = &self.stretch;
+        let step = steps.get(*settled)?;
+        let used_blocks = state.used_blocks + u64::from(step.taken);
+        let state = StepState { used_blocks, ..*state };
+        Some(Span { start: self.last_end, end: step.end, state })
     }
 }
 
 impl Crossings {
-    /// Those of the first `steps` steps, at most a round.
-    fn collect(&mut self, running: &[Sequence], block_tokens: u32, steps: u32) {
+    /// Those of the first `steps` steps, at most a round; only who takes a block, where the worker lags.
+    fn collect(&mut self, running: &[Sequence], block_tokens: u32, steps: u32, lags: bool) {
         (self.next, self.passed) = (0, 0);
         self.round.clear();
         for (place, sequence) in (0..).zip(running) {
@@ -249,10 +320,10 @@ impl Crossings {
             let fills = block_tokens - within;
             let takes = fills % block_tokens + 1;
             let at = |step| Crossing { step, place, takes: step == takes, fills: step == fills };
-            self.round.push(at(fills));
-            if takes != fills {
-                self.round.push(at(takes));
+            if !lags && takes != fills {
+                self.round.push(at(fills));
             }
+            self.round.push(at(takes));
         }
         if steps < block_tokens {
             self.round.retain(|crossing| crossing.step <= steps);
@@ -265,11 +336,25 @@ impl Crossings {
         self.round.get(self.next).map_or(u32::MAX, |crossing| self.passed + crossing.step)
     }
 
+    /// Those of a step, none of which have been skipped.
+    fn of(&self, step: u32) -> impl Iterator<Item = &Crossing> {
+        let due = self.round[self.next..].iter();
+        due.take_while(move |crossing| self.passed + crossing.step == step)
+    }
+
     fn skip(&mut self, count: usize) {
         self.next += count;
-        if self.next == self.round.len() {
+        if count > 0 && self.next == self.round.len() {
             self.next = 0;
             self.passed += self.block_tokens;
         }
+    }
+
+    /// Goes to the first crossing that is not before `step`.
+    fn seek(&mut self, step: u32) {
+        self.passed = (step - 1) / self.block_tokens * self.block_tokens;
+        self.next = 0;
+        let passed = self.round.partition_point(|crossing| self.passed + crossing.step < step);
+        self.skip(passed);
     }
 }

@@ -1,6 +1,7 @@
 //! What a step did, for recorder and routers.
 
-use crate::request::{RequestId, RequestRecord};
+use super::Sequence;
+use crate::request::RequestId;
 use crate::units::Nanos;
 
 /// A request that was admitted for the first time.
@@ -26,8 +27,8 @@ pub struct StepReport {
     pub first_tokens: Vec<RequestId>,
     /// Gaps between consecutive tokens of a request: (gap, how many).
     pub gaps: Vec<(Nanos, u64)>,
-    /// Requests that got their last token.
-    pub finished: Vec<RequestRecord>,
+    /// Requests that got their last token; they hold no blocks any more.
+    pub finished: Vec<Sequence>,
 }
 
 impl StepReport {

@@ -22,6 +22,10 @@ pub struct Sequence {
     pub(super) output_tokens: u32,
     /// When the latest output token was made.
     pub(super) last_token: Nanos,
+    /// Nobody else names the blocks that its output fills.
+    pub(super) private: bool,
+    /// How many of `runs` make up the prompt.
+    pub(super) prompt_runs: u32,
     /// Full blocks of prompt and output.
     pub(super) runs: Arc<[BlockRun]>,
     /// What is measured about it; travels with it.
@@ -30,7 +34,12 @@ pub struct Sequence {
 
 impl Sequence {
     /// A request that has just been routed; `runs` cover prompt and output.
-    pub fn new(record: RequestRecord, runs: Arc<[BlockRun]>) -> Sequence {
+    pub fn new(
+        record: RequestRecord,
+        runs: Arc<[BlockRun]>,
+        prompt_runs: usize,
+        private: bool,
+    ) -> Sequence {
         Sequence {
             lease: Lease::default(),
             computed: 0,
@@ -39,9 +48,21 @@ impl Sequence {
             prompt_tokens: record.prompt_tokens,
             output_tokens: record.output_tokens,
             last_token: Nanos::ZERO,
+            private,
+            prompt_runs: prompt_runs as u32,
             runs,
             record: Box::new(record),
         }
+    }
+
+    /// Whether nobody else names the blocks that its output fills.
+    pub fn is_private(&self) -> bool {
+        self.private
+    }
+
+    /// The runs that its output fills.
+    pub fn output(&self) -> &[BlockRun] {
+        &self.runs[self.prompt_runs as usize..]
     }
 
     /// Tokens known so far: prompt and output made.
