@@ -1,6 +1,6 @@
 //! See `crate::ahead`: each goes by what the one before it has fetched.
 
-use super::BlockCache;
+use super::{BlockCache, Lease};
 use crate::ahead::{fetch, fetch_at};
 
 impl BlockCache {
@@ -32,5 +32,10 @@ impl BlockCache {
         if let Some(victim) = self.eviction.victim() {
             self.pieces.fetch_run(self.pieces[victim].slot);
         }
+    }
+
+    /// What grows with a lease.
+    pub fn fetch_lease(&self, lease: &Lease) {
+        self.pieces.fetch(lease.last.piece);
     }
 }

@@ -44,19 +44,16 @@ impl Source for AsServer {
         Ok(request)
     }
 
-    fn on_complete(&mut self, id: RequestId, now: Nanos) {
-        self.source.on_complete(id, now);
-        let Some((session, output)) = self.in_flight.remove(&id) else { return };
-        if self.source.is_over(id) {
+    fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
+        let is_over = self.source.on_complete(id, now);
+        let Some((session, output)) = self.in_flight.remove(&id) else { return is_over };
+        if is_over {
             self.conversations.forget(session);
         } else {
             // Of what it says, only the length matters here.
             self.conversations.answered(session, id, "said", output);
         }
-    }
-
-    fn is_over(&self, id: RequestId) -> bool {
-        self.source.is_over(id)
+        is_over
     }
 }
 

@@ -312,9 +312,9 @@ impl<'a> Run<'a> {
         record.output_tokens = self.output_tokens(&record, &answer);
         self.hear_first_tokens();
         self.dispatch.ended(record.id);
-        self.source.on_complete(record.id, record.ended);
+        let is_over = self.source.on_complete(record.id, record.ended);
         let prompt = self.prompts.remove(&record.id).unwrap_or_default();
-        if self.source.is_over(record.id) {
+        if is_over {
             self.dispatch.session_over(record.session);
             self.conversations.forget(record.session);
             self.client.session_over(record.session);

@@ -222,12 +222,8 @@ impl Frontend {
 
     /// See `crate::ahead`: `event` will be heard soon.
     pub fn fetch(&self, event: &CacheEvent) {
-        if let (
-            Index::Events(index),
-            CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. },
-        ) = (&self.index, event)
-        {
-            index.fetch(run.content);
+        if let Index::Events(index) = &self.index {
+            index.fetch_event(event);
         }
     }
 

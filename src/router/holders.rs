@@ -99,6 +99,30 @@ impl<H: Holder> Holders<H> {
         true
     }
 
+    /// Leading blocks that `worker` holds.
+    pub(super) fn prefix_of(&self, worker: u32) -> u32 {
+        if self.one.0.number() == worker {
+            return self.one.1.prefix();
+        }
+        match self.others.as_deref() {
+            None => 0,
+            Some(Others::Few(few)) => place(few, worker).map_or(0, |at| few[at].1.prefix()),
+            Some(Others::Many(many)) => many.prefixes.get(worker as usize).copied().unwrap_or(0),
+        }
+    }
+
+    /// Shows every worker and the leading blocks that it holds.
+    pub(super) fn each(&self, mut show: impl FnMut(u32, u32)) {
+        show(self.one.0.number(), self.one.1.prefix());
+        match self.others.as_deref() {
+            None => {}
+            Some(Others::Few(few)) => few.iter().for_each(|(worker, held)| show(*worker, held.prefix())),
+            Some(Others::Many(many)) => {
+                (0..).zip(&many.prefixes).for_each(|(worker, prefix)| show(worker, *prefix));
+            }
+        }
+    }
+
     /// Adds the blocks of this run to those of every worker that holds all `before` of them, at most
     /// `count`; whether one of them holds that many.
     pub(super) fn add_to(&self, overlaps: &mut [u32], before: u32, count: u32) -> bool {

@@ -9,11 +9,12 @@
 
 use super::holders::Holders;
 use crate::prompt::{BlockRun, CacheEvent, RunMap};
+use smallvec::SmallVec;
 
 pub use super::holders::Holder;
 
 /// Runs of a prompt that are looked for all at once: most prompts have no more.
-const FIRST: usize = 4;
+const FIRST: usize = 12;
 
 /// Holders of runs, by content and worker.
 pub struct RunIndex<H> {
@@ -46,6 +47,45 @@ impl<H: Holder> RunIndex<H> {
             }
             before += run.count;
         }
+    }
+
+    /// Leading blocks of `runs` that `worker` holds.
+    pub fn overlap_of(&self, runs: &[BlockRun], worker: u32) -> u32 {
+        let mut overlap = 0;
+        for run in runs {
+            let held = self.runs.get(run.content).map_or(0, |holders| holders.prefix_of(worker));
+            overlap += held.min(run.count);
+            if held < run.count {
+                break;
+            }
+        }
+        overlap
+    }
+
+    /// The most that [`RunIndex::overlaps`] finds for any worker, without asking all of them: whoever
+    /// holds something of a late run mostly holds all before it, and few do.
+    pub fn best_overlap(&self, runs: &[BlockRun]) -> u32 {
+        let held = runs.iter().map_while(|run| self.runs.get(run.content));
+        let mut before: u32 = runs.iter().map(|run| run.count).sum();
+        before -= runs[held.clone().count()..].iter().map(|run| run.count).sum::<u32>();
+        let held: SmallVec<[&Holders<H>; 8]> = held.collect();
+        let mut best = 0;
+        for (place, holders) in held.iter().enumerate().rev() {
+            if best >= before {
+                break;
+            }
+            before -= runs[place].count;
+            holders.each(|worker, prefix| {
+                let overlap = before + prefix.min(runs[place].count);
+                let holds = |(holders, run): (&&Holders<H>, &BlockRun)| {
+                    holders.prefix_of(worker) >= run.count
+                };
+                if overlap > best && prefix > 0 && held[..place].iter().zip(runs).all(holds) {
+                    best = overlap;
+                }
+            });
+        }
+        best
     }
 
     /// See `crate::ahead`.
@@ -142,6 +182,13 @@ impl Holder for BlockSet {
 pub type PrefixIndex = RunIndex<BlockSet>;
 
 impl PrefixIndex {
+    /// See `crate::ahead`: `event` will be applied soon.
+    pub fn fetch_event(&self, event: &CacheEvent) {
+        if let CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. } = event {
+            self.fetch(run.content);
+        }
+    }
+
     /// Follows a worker's cache.
     pub fn apply(&mut self, worker: u32, event: &CacheEvent) {
         match event {

@@ -14,8 +14,9 @@ impl Simulation<'_> {
         if self.workers.len() < MANY {
             return;
         }
-        let looks = [Self::fetch_lists, Self::fetch_worker];
-        for (others, look) in [4, 7].into_iter().zip(looks) {
+        let looks =
+            [Self::fetch_changes, Self::fetch_requests, Self::fetch_lists, Self::fetch_worker];
+        for (others, look) in [0, 2, 4, 7].into_iter().zip(looks) {
             if let Some(Event::StepEnd { worker, .. }) = self.queue.soon(others) {
                 look(self, *worker as usize);
             }
@@ -33,6 +34,30 @@ impl Simulation<'_> {
         self.workers[worker].fetch_lists();
         self.caches[self.cache_of(worker)].fetch_lists();
         fetch_at(&self.pending_events[worker], 0);
+        fetch_at(&self.going[worker], 0);
         self.recorder.fetch(worker, self.now);
+    }
+
+    /// The requests that take a step, and the piece that loses blocks.
+    fn fetch_requests(&self, worker: usize) {
+        self.workers[worker].fetch_requests();
+        self.caches[self.cache_of(worker)].fetch_victim();
+    }
+
+    /// The request that ends, what is known of the blocks that come and go, and what routers will be
+    /// told.
+    fn fetch_changes(&self, worker: usize) {
+        let cache = &self.caches[self.cache_of(worker)];
+        cache.fetch_victims_run();
+        if let Some((runs, lease)) = self.workers[worker].fetch_finishing() {
+            cache.fetch_lease(lease);
+            self.routers.iter().for_each(|router| router.fetch_runs(runs));
+        }
+        for (content, _) in &self.going[worker] {
+            self.truth.fetch(*content);
+        }
+        for event in &self.pending_events[worker] {
+            self.routers.iter().for_each(|router| router.fetch(event));
+        }
     }
 }

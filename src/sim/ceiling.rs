@@ -23,6 +23,11 @@ impl Ceiling {
         Ceiling { seen: RunMap::numbered() }
     }
 
+    /// See `crate::ahead`: a request for `runs` arrives.
+    pub fn fetch(&self, runs: &[BlockRun]) {
+        runs.iter().for_each(|run| self.seen.fetch(run.content));
+    }
+
     /// A request arrives. `runs` cover prompt and output, the first `prompt_runs` of them the prompt.
     pub fn arrive(
         &mut self,

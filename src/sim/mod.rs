@@ -91,7 +91,6 @@ struct Simulation<'a> {
     watch: Watch,
     /// Per worker: the runs watched because they lose blocks in the stretch under way.
     going: Vec<Vec<(u64, u32)>>,
-    overlaps: Vec<u32>,
     /// KV events of each worker's step under way.
     pending_events: Vec<Vec<CacheEvent>>,
     /// KV events that reach the routers later, by worker; all take equally long.
@@ -149,7 +148,6 @@ impl<'a> Simulation<'a> {
             truth: if joins { PrefixIndex::numbered() } else { PrefixIndex::default() },
             watch: Watch::default(),
             going: vec![Vec::new(); workers],
-            overlaps: vec![0; caches.len()],
             caches,
             pending_events: vec![Vec::new(); workers],
             on_the_way: VecDeque::new(),
@@ -249,6 +247,7 @@ impl<'a> Simulation<'a> {
         }
         let prompt_blocks = request.prompt_tokens / self.block_tokens();
         let (runs, prompt_runs) = self.runs_of(&request.segments, prompt_blocks);
+        self.ceiling.fetch(&runs);
         self.routers[self.next_router].fetch_runs(&runs[..prompt_runs]);
         self.truth.fetch_runs(&runs[..prompt_runs]);
         let mut record = RequestRecord::new(&request);
@@ -294,8 +293,7 @@ impl<'a> Simulation<'a> {
         prompt_runs: usize,
         prompt_blocks: u32,
     ) -> Result<()> {
-        self.truth.overlaps(&runs[..prompt_runs], &mut self.overlaps);
-        let best = self.overlaps.iter().copied().max().unwrap_or(0);
+        let best = self.truth.best_overlap(&runs[..prompt_runs]);
         let request = RouteRequest {
             id: record.id,
             session: record.session,
@@ -308,14 +306,16 @@ impl<'a> Simulation<'a> {
         let decision = self.routers[self.next_router].route(&request, runs, wanted);
         self.next_router = (self.next_router + 1) % self.routers.len();
         record.worker = Some(decision.worker);
-        record.overlap_blocks = self.overlaps[self.cache_of(decision.worker as usize)];
+        let cache = self.cache_of(decision.worker as usize) as u32;
+        record.overlap_blocks = self.truth.overlap_of(&runs[..prompt_runs], cache);
         record.best_overlap_blocks = best;
         record.predicted_overlap_blocks = decision.predicted_overlap;
         self.recorder.decided(record);
         if wanted {
-            let truth: Vec<u32> = (0..self.workers.len())
-                .map(|worker| self.overlaps[self.cache_of(worker)])
-                .collect();
+            let mut overlaps = vec![0; self.caches.len()];
+            self.truth.overlaps(&runs[..prompt_runs], &mut overlaps);
+            let truth: Vec<u32> =
+                (0..self.workers.len()).map(|worker| overlaps[self.cache_of(worker)]).collect();
             let view =
                 DecisionView { request: record, prompt_blocks, decision: &decision, truth: &truth };
             self.sink.decision(&view)?;

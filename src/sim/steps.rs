@@ -67,6 +67,7 @@ impl Simulation<'_> {
     fn collect_events(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
         let events = self.caches[cache].events();
+        events.iter().for_each(|event| self.truth.fetch_event(event));
         events.iter().for_each(|event| self.truth.apply(cache as u32, event));
         if self.events_wanted {
             self.pending_events[worker].extend_from_slice(events);
@@ -207,6 +208,10 @@ impl Simulation<'_> {
     fn tell(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
         let events = self.caches[cache].events();
+        for event in events {
+            self.truth.fetch_event(event);
+            self.routers.iter().for_each(|router| router.fetch(event));
+        }
         events.iter().for_each(|event| self.truth.apply(worker as u32, event));
         if self.events_wanted {
             deliver(&mut self.routers, worker as u32, events);

@@ -33,8 +33,10 @@ use crate::prompt::{Segment, total_tokens};
 use crate::request::{Request, RequestId};
 use crate::scenario::{WorkloadKind, WorkloadSpec};
 use crate::units::Nanos;
+use rustc_hash::FxHashMap;
+use slab::Slab;
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BinaryHeap};
+use std::collections::BinaryHeap;
 
 mod session;
 mod starts;
@@ -71,10 +73,12 @@ pub fn build(
 pub struct LoadDriver {
     sessions: Sessions,
     starts: Starts,
-    /// Sessions with turns that have not completed, by the id of their first request.
-    active: BTreeMap<RequestId, Active>,
+    /// Sessions with turns that have not completed.
+    active: Slab<Active>,
     /// Turns that wait for nothing but their time and, in a closed loop, a slot.
-    ready: BinaryHeap<Reverse<(Nanos, RequestId)>>,
+    ready: BinaryHeap<Reverse<Due>>,
+    /// Key of the session of each turn that has been taken and has not completed.
+    in_flight: FxHashMap<RequestId, usize>,
     /// Trace times are divided by this; 1 for generated sessions.
     speedup: f64,
     /// Arrival of the last request taken.
@@ -86,6 +90,9 @@ pub struct LoadDriver {
     /// How many there may be: some, where nothing but `end` ends a generated workload.
     patience: Option<u64>,
 }
+
+/// A turn and when it is due, with the key of its session: by time, then id.
+type Due = (Nanos, RequestId, usize);
 
 /// Where the next request comes from.
 #[derive(Clone, Copy)]
@@ -121,8 +128,9 @@ impl LoadDriver {
         Ok(LoadDriver {
             sessions: Sessions::new(sessions, workload.requests.unwrap_or(u64::MAX)),
             starts,
-            active: BTreeMap::new(),
+            active: Slab::new(),
             ready: BinaryHeap::new(),
+            in_flight: FxHashMap::default(),
             speedup: if trace { workload.speedup } else { 1.0 },
             clock: Nanos::ZERO,
             end: workload.duration,
@@ -134,7 +142,7 @@ impl LoadDriver {
     /// Where the next request comes from, as far as is known now, and when it arrives.
     fn decide(&mut self) -> Result<Option<(Next, Nanos)>> {
         self.start_due_sessions()?;
-        let turn = self.ready.peek().map(|Reverse((at, _))| *at);
+        let turn = self.ready.peek().map(|Reverse((at, ..))| *at);
         let next = match &self.starts {
             Starts::Open { .. } => turn.map(Next::Ready),
             Starts::Requests(slots) => {
@@ -191,7 +199,7 @@ impl LoadDriver {
             };
             let start = self.starts.of(session, self.speedup);
             // At equal times the turns at hand go first: their ids are lower.
-            let first = self.ready.peek().map(|Reverse((at, _))| *at);
+            let first = self.ready.peek().map(|Reverse((at, ..))| *at);
             if first.is_some_and(|first| first <= start) || self.has_ended(start) {
                 break;
             }
@@ -206,26 +214,28 @@ impl LoadDriver {
             return Ok(());
         };
         let lead = self.starts.started(&session);
+        let entry = self.active.vacant_entry();
         for (id, turn) in (first..).zip(&session.turns) {
             if let Some(offset) = unconditional(&turn.when) {
                 let wait = scaled(offset.saturating_sub(lead), self.speedup);
-                self.ready.push(Reverse((start + wait, id)));
+                self.ready.push(Reverse((start + wait, id, entry.key())));
             }
         }
-        self.active.insert(first, Active::new(session));
+        entry.insert(Active::new(first, session));
         Ok(())
     }
 
-    /// Hands over turn `id`, ready and due at `arrival`.
-    fn request(&mut self, id: RequestId, arrival: Nanos) -> Result<Request> {
-        let (first, active) = session_of(&mut self.active, id);
-        let place = (id - first) as usize;
+    /// Hands over turn `id` of the session at `key`, ready and due at `arrival`.
+    fn request(&mut self, id: RequestId, key: usize, arrival: Nanos) -> Result<Request> {
+        let active = &mut self.active[key];
+        let place = (id - active.first) as usize;
         let turn = active.turns[place].turn.take().expect("a turn is ready only once");
         let name = |part| format!("session {}, turn {place}: the {part}", active.session);
         let prompt_tokens = length(&turn.prompt, || name("prompt"))?;
         let output_tokens = length(&turn.output, || name("output"))?;
         let mut segments = turn.prompt;
         segments.extend(turn.output);
+        self.in_flight.insert(id, key);
         Ok(Request {
             id,
             session: active.session,
@@ -249,38 +259,26 @@ impl Source for LoadDriver {
         if let Next::New(start) = next {
             self.start_next(start)?;
         }
-        let Reverse((_, id)) = self.ready.pop().ok_or_else(nothing)?;
+        let Reverse((_, id, key)) = self.ready.pop().ok_or_else(nothing)?;
         self.starts.taken();
         self.tick(arrival)?;
-        self.request(id, arrival)
+        self.request(id, key, arrival)
     }
 
-    fn on_complete(&mut self, id: RequestId, now: Nanos) {
-        let (first, active) = session_of(&mut self.active, id);
-        for (place, pause) in active.complete((id - first) as usize) {
-            let at = now + scaled(pause, self.speedup);
-            self.ready.push(Reverse((at, first + u64::from(place))));
-        }
+    fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
+        let key = self.in_flight.remove(&id).expect("only what was taken completes, and once");
+        let active = &mut self.active[key];
+        let (first, speedup, ready) = (active.first, self.speedup, &mut self.ready);
+        active.complete((id - first) as usize, |place, pause| {
+            ready.push(Reverse((now + scaled(pause, speedup), first + u64::from(place), key)));
+        });
         let session_over = active.left == 0;
         if session_over {
-            self.active.remove(&first);
+            self.active.remove(key);
         }
         self.starts.completed(session_over, now);
+        session_over
     }
-
-    fn is_over(&self, id: RequestId) -> bool {
-        let session = self.active.range(..=id).next_back();
-        session.is_none_or(|(first, active)| id - first >= active.turns.len() as u64)
-    }
-}
-
-/// The active session that request `id` belongs to, and its first request.
-fn session_of(active: &mut BTreeMap<RequestId, Active>, id: RequestId) -> (RequestId, &mut Active) {
-    let (first, session) = active
-        .range_mut(..=id)
-        .next_back()
-        .expect("a session is forgotten only after its last completion");
-    (*first, session)
 }
 
 /// A trace time at another speed, rounded to the nearest nanosecond; exact at speed 1.

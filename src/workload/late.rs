@@ -28,12 +28,8 @@ impl Source for Late {
         self.source.take()
     }
 
-    fn on_complete(&mut self, id: RequestId, now: Nanos) {
-        self.source.on_complete(id, now);
-    }
-
-    fn is_over(&self, id: RequestId) -> bool {
-        self.source.is_over(id)
+    fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
+        self.source.on_complete(id, now)
     }
 }
 

@@ -33,15 +33,9 @@ pub trait Source: Send {
     /// Where the underlying trace cannot be read.
     fn take(&mut self) -> Result<Request>;
 
-    /// A request completed or was rejected at `now`.
-    fn on_complete(&mut self, id: RequestId, now: Nanos);
-
-    /// Whether the session of request `id`, which has been taken, has no request left to take or to
-    /// complete. `false` where that is not known.
-    fn is_over(&self, id: RequestId) -> bool {
-        let _ = id;
-        false
-    }
+    /// A request completed or was rejected at `now`. Whether its session has no request left to take
+    /// or to complete, as far as that is known.
+    fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool;
 }
 
 /// A session: turns that may wait for each other. Single requests are sessions of one turn.

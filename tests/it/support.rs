@@ -59,7 +59,9 @@ impl Source for ListSource {
         Ok(self.0.pop_front().unwrap())
     }
 
-    fn on_complete(&mut self, _id: RequestId, _now: Nanos) {}
+    fn on_complete(&mut self, _id: RequestId, _now: Nanos) -> bool {
+        false
+    }
 }
 
 /// A request of `prompt` segments and `output` tokens of its own.

@@ -262,8 +262,9 @@ impl Source for ClosedLoop {
         })
     }
 
-    fn on_complete(&mut self, _id: RequestId, _now: Nanos) {
+    fn on_complete(&mut self, _id: RequestId, _now: Nanos) -> bool {
         self.free = true;
+        false
     }
 }
 

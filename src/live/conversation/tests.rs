@@ -149,9 +149,7 @@ fn replay(
         let request = source.take().unwrap();
         let prompt = said.prompt(&request);
         check(&request, &prompt);
-        assert!(!source.is_over(request.id));
-        source.on_complete(request.id, at + Nanos(1));
-        if source.is_over(request.id) {
+        if source.on_complete(request.id, at + Nanos(1)) {
             said.forget(request.session);
         } else {
             said.answered(request.session, request.id, "so it is", request.output_tokens);

@@ -34,6 +34,8 @@ pub struct Cruise {
     context: u64,
     /// The step in which the first request ends.
     finish: u32,
+    /// Its place among the running.
+    finishing: usize,
     crossings: Crossings,
     stretch: Stretch,
     /// A step that is made by itself is under way.
@@ -113,7 +115,8 @@ impl Cruise {
         self.requests = running.len() as u64;
         self.context = running.iter().map(|sequence| u64::from(sequence.computed)).sum();
         let left = running.iter().map(|s| s.output_tokens - s.generated);
-        self.finish = left.min().unwrap_or(0);
+        let first = left.zip(0..).min().unwrap_or_default();
+        (self.finish, self.finishing) = first;
         self.crossings.collect(running, block_tokens, self.finish, lags);
     }
 
@@ -148,6 +151,11 @@ impl Cruise {
     /// A request ended in the latest step.
     pub fn has_finished(&self) -> bool {
         self.steps == self.finish
+    }
+
+    /// Place of the request that ends first, if the worker cruises; else of none.
+    pub fn finishing(&self) -> usize {
+        if self.on { self.finishing } else { usize::MAX }
     }
 
     /// The batch of the step that comes.

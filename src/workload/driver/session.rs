@@ -4,6 +4,7 @@ use crate::error::Result;
 use crate::request::RequestId;
 use crate::units::Nanos;
 use crate::workload::{Session, SessionStream, Turn, When};
+use smallvec::SmallVec;
 
 /// The stream of sessions, one ahead, cut at the limit.
 pub(super) struct Sessions {
@@ -47,6 +48,8 @@ impl Sessions {
 
 /// A session some of whose turns have not completed.
 pub(super) struct Active {
+    /// Id of its first request.
+    pub(super) first: RequestId,
     /// Its number.
     pub(super) session: u64,
     /// Turns not completed.
@@ -61,11 +64,11 @@ pub(super) struct Waiting {
     /// Earlier turns that have not completed.
     missing: usize,
     /// Later turns that wait for this one.
-    dependents: Vec<u32>,
+    dependents: SmallVec<[u32; 4]>,
 }
 
 impl Active {
-    pub(super) fn new(session: Session) -> Active {
+    pub(super) fn new(first: RequestId, session: Session) -> Active {
         let mut turns: Vec<Waiting> = Vec::with_capacity(session.turns.len());
         for (place, turn) in (0u32..).zip(session.turns) {
             let mut missing = 0;
@@ -76,26 +79,24 @@ impl Active {
                     turns[*other as usize].dependents.push(place);
                 }
             }
-            turns.push(Waiting { turn: Some(turn), missing, dependents: Vec::new() });
+            turns.push(Waiting { turn: Some(turn), missing, dependents: SmallVec::new() });
         }
-        Active { session: session.id, left: turns.len(), turns }
+        Active { first, session: session.id, left: turns.len(), turns }
     }
 
-    /// Notes a completion. The turns that wait for nothing any more, and how long after it they are
-    /// sent.
-    pub(super) fn complete(&mut self, place: usize) -> Vec<(u32, Nanos)> {
+    /// Notes a completion; `release` is told of the turns that wait for nothing any more, and how long
+    /// after it they are sent.
+    pub(super) fn complete(&mut self, place: usize, mut release: impl FnMut(u32, Nanos)) {
         self.left -= 1;
-        let mut released = Vec::new();
         for dependent in std::mem::take(&mut self.turns[place].dependents) {
             let waiting = &mut self.turns[dependent as usize];
             waiting.missing -= 1;
             if let (0, Some(When::After(_, pause))) =
                 (waiting.missing, waiting.turn.as_ref().map(|turn| &turn.when))
             {
-                released.push((dependent, *pause));
+                release(dependent, *pause);
             }
         }
-        released
     }
 }
 
