@@ -18,44 +18,51 @@ const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
 /// See the module's documentation.
 #[derive(Debug, Default)]
 pub struct Paths {
-    /// Numbers of paths, by the key of their first run.
-    numbers: FxHashMap<u64, u32>,
-    paths: Vec<Path>,
+    /// Paths, by the key of their first run.
+    places: FxHashMap<u64, Place>,
+    /// One path after the other: its head, then its runs.
     steps: Vec<Step>,
+    /// The next path's number.
+    next: u32,
 }
 
-/// A path; its number is the content of its blocks.
+/// A path.
 #[derive(Clone, Copy, Debug)]
-struct Path {
-    /// Where in `steps` it begins.
-    start: usize,
-    /// The path that was gone after it last, most likely the next one too; itself, if none.
-    then: u32,
+struct Place {
+    /// The content of its blocks.
+    number: u32,
+    /// Where its head is.
+    head: u32,
 }
 
-/// One run on a path.
 #[derive(Clone, Copy, Debug)]
-struct Step {
-    key: u64,
-    blocks: u32,
-    /// The path ends with it.
-    last: bool,
+enum Step {
+    /// The path that was gone after this one last, most likely the next one too; itself, if none.
+    Head { then: Place },
+    /// One run on a path.
+    Run {
+        key: u64,
+        blocks: u32,
+        /// The path ends with it.
+        last: bool,
+    },
 }
 
 impl Paths {
     /// The same blocks as `runs`, each of which must begin at its block 0, as longer runs; none
     /// crosses the end of the first `prompt` of `runs`. With the number of runs that make up those.
     pub fn shorten(&mut self, runs: &[BlockRun], prompt: usize) -> (Vec<BlockRun>, usize) {
-        let mut way = Way { short: Vec::new(), at: 0, prompt, prompt_runs: 0 };
+        let short = Vec::with_capacity(runs.len());
+        let mut way = Way { short, at: 0, prompt, prompt_runs: 0 };
         let mut last = None;
         while way.at < runs.len() {
-            let number = self.path(last, &runs[way.at..]);
-            let start = self.paths[number as usize].start;
-            if let Some(left) = way.walk(number, &self.steps[start..], runs) {
+            let path = self.path(last, &runs[way.at..]);
+            let steps = &self.steps[path.head as usize + 1..];
+            if let Some(left) = way.walk(path.number, steps, runs) {
                 let beyond = self.beyond(left.key, left.passed);
                 way.short.push(BlockRun { content: beyond.into(), first: 0, count: left.count });
             }
-            last = Some(number);
+            last = Some(path);
         }
         if prompt >= runs.len() {
             way.prompt_runs = way.short.len();
@@ -64,44 +71,49 @@ impl Paths {
     }
 
     /// The path that begins as `runs` do, made where there is none; `last` was gone before it.
-    fn path(&mut self, last: Option<u32>, runs: &[BlockRun]) -> u32 {
-        let key = runs[0].content;
-        if let Some(last) = last {
-            let then = self.paths[last as usize].then;
-            let start = self.paths[then as usize].start;
-            if self.steps.get(start).is_some_and(|step| step.key == key) {
-                return then;
-            }
+    fn path(&mut self, last: Option<Place>, runs: &[BlockRun]) -> Place {
+        let first = runs[0].content;
+        let Some(last) = last else { return self.known_or_new(first, runs) };
+        if let Step::Head { then } = self.steps[last.head as usize]
+            && matches!(self.steps[then.head as usize + 1], Step::Run { key, .. } if key == first)
+        {
+            return then;
         }
-        let number = self.numbers.get(&key).copied().unwrap_or_else(|| {
-            let step = |run: &BlockRun| Step { key: run.content, blocks: run.count, last: false };
-            let number = self.number(key);
-            self.steps.extend(runs.iter().map(step));
-            self.steps.last_mut().expect("there is at least one run").last = true;
-            number
-        });
-        if let Some(last) = last {
-            self.paths[last as usize].then = number;
-        }
-        number
+        let then = self.known_or_new(first, runs);
+        self.steps[last.head as usize] = Step::Head { then };
+        then
     }
 
-    /// The next number, for the path that begins with `key` and the next step.
-    fn number(&mut self, key: u64) -> u32 {
-        let number = u32::try_from(self.paths.len()).expect("memory ends before numbers do");
-        self.paths.push(Path { start: self.steps.len(), then: number });
-        self.numbers.insert(key, number);
-        number
+    fn known_or_new(&mut self, first: u64, runs: &[BlockRun]) -> Place {
+        if let Some(place) = self.places.get(&first) {
+            return *place;
+        }
+        let place = self.number(first);
+        self.steps.push(Step::Head { then: place });
+        let last = runs.len() - 1;
+        self.steps.extend(runs.iter().enumerate().map(|(at, run)| Step::Run {
+            key: run.content,
+            blocks: run.count,
+            last: at == last,
+        }));
+        place
+    }
+
+    /// The next number, for the path that begins with `key` and the next head.
+    fn number(&mut self, key: u64) -> Place {
+        let head = u32::try_from(self.steps.len()).expect("memory ends before numbers do");
+        let place = Place { number: self.next, head };
+        self.next += 1;
+        self.places.insert(key, place);
+        place
     }
 
     /// The number of what follows `passed` blocks of the run `key`, where the path ends and the run
     /// does not.
     fn beyond(&mut self, key: u64, passed: u32) -> u32 {
         let key = mix(&[key, u64::from(passed), BEYOND]);
-        match self.numbers.get(&key) {
-            Some(number) => *number,
-            None => self.number(key),
-        }
+        let known = self.places.get(&key).copied();
+        known.unwrap_or_else(|| self.number(key)).number
     }
 }
 
@@ -122,12 +134,13 @@ struct Left {
 }
 
 impl Way {
-    /// As far along path `number`, which begins with `steps`, as it goes, at least one run.
+    /// As far along path `number`, whose runs `steps` begins with, as it goes, at least one run.
     fn walk(&mut self, number: u32, steps: &[Step], runs: &[BlockRun]) -> Option<Left> {
         let content = u64::from(number);
         let (mut first, mut count) = (0, 0);
         for step in steps {
-            let Some(run) = runs.get(self.at).filter(|run| run.content == step.key) else {
+            let Step::Run { key, blocks, last } = *step else { break };
+            let Some(run) = runs.get(self.at).filter(|run| run.content == key) else {
                 break;
             };
             if self.at == self.prompt && count > 0 {
@@ -138,13 +151,12 @@ impl Way {
                 self.prompt_runs = self.short.len();
             }
             self.at += 1;
-            count += run.count.min(step.blocks);
-            if run.count > step.blocks {
+            count += run.count.min(blocks);
+            if run.count > blocks {
                 self.short.push(BlockRun { content, first, count });
-                let left = run.count - step.blocks;
-                return Some(Left { key: step.key, passed: step.blocks, count: left });
+                return Some(Left { key, passed: blocks, count: run.count - blocks });
             }
-            if run.count < step.blocks || step.last {
+            if run.count < blocks || last {
                 break;
             }
         }

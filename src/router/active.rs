@@ -66,23 +66,14 @@ fn place(shorter: &[(u32, u32)], blocks: u32) -> Result<usize, usize> {
     shorter.binary_search_by(|(length, _)| blocks.cmp(length))
 }
 
-/// Blocks of requests in flight. Runs are those of whole prompts: each begins at its block 0.
+/// Blocks of requests in flight. Runs are those of whole prompts: each begins at its block 0. They are
+/// hashed even where they are numbered: few of all runs are in flight, far from each other.
 #[derive(Default)]
 pub struct ActiveBlocks {
     index: RunIndex<Cover>,
 }
 
 impl ActiveBlocks {
-    /// For runs named by one [`crate::prompt::Paths`].
-    pub fn numbered() -> ActiveBlocks {
-        ActiveBlocks { index: RunIndex::numbered() }
-    }
-
-    /// See `crate::ahead`.
-    pub fn fetch_runs(&self, runs: &[BlockRun]) {
-        self.index.fetch_runs(runs);
-    }
-
     /// Leading blocks of `runs` held by requests in flight, per worker.
     pub fn overlaps(&self, runs: &[BlockRun], overlaps: &mut [u32]) {
         self.index.overlaps(runs, overlaps);

@@ -107,7 +107,6 @@ impl Frontend {
 
     /// The same, before anything was routed, for runs named by one [`crate::prompt::Paths`].
     pub fn numbered(mut self) -> Frontend {
-        self.active = ActiveBlocks::numbered();
         if let Index::Events(index) = &mut self.index {
             *index = PrefixIndex::numbered();
         }
@@ -220,8 +219,15 @@ impl Frontend {
         }
     }
 
+    /// See `crate::ahead`: something will be heard of `content` soon.
+    pub fn fetch(&self, content: u64) {
+        if let Index::Events(index) = &self.index {
+            index.fetch(content);
+        }
+    }
+
     /// See `crate::ahead`: `event` will be heard soon.
-    pub fn fetch(&self, event: &CacheEvent) {
+    pub fn fetch_event(&self, event: &CacheEvent) {
         if let Index::Events(index) = &self.index {
             index.fetch_event(event);
         }
@@ -231,9 +237,6 @@ impl Frontend {
     pub fn fetch_runs(&self, runs: &[BlockRun]) {
         if let Index::Events(index) = &self.index {
             index.fetch_runs(runs);
-        }
-        if self.needs.active_blocks {
-            self.active.fetch_runs(runs);
         }
     }
 

@@ -14,9 +14,14 @@ impl Simulation<'_> {
         if self.workers.len() < MANY {
             return;
         }
-        let looks =
-            [Self::fetch_changes, Self::fetch_requests, Self::fetch_lists, Self::fetch_worker];
-        for (others, look) in [0, 2, 4, 7].into_iter().zip(looks) {
+        let looks = [
+            Self::fetch_changes,
+            Self::fetch_ending,
+            Self::fetch_requests,
+            Self::fetch_lists,
+            Self::fetch_worker,
+        ];
+        for (others, look) in [0, 1, 3, 5, 7].into_iter().zip(looks) {
             if let Some(Event::StepEnd { worker, .. }) = self.queue.soon(others) {
                 look(self, *worker as usize);
             }
@@ -44,20 +49,23 @@ impl Simulation<'_> {
         self.caches[self.cache_of(worker)].fetch_victim();
     }
 
-    /// The request that ends, what is known of the blocks that come and go, and what routers will be
-    /// told.
-    fn fetch_changes(&self, worker: usize) {
+    /// What the request that ends refers to.
+    fn fetch_ending(&self, worker: usize) {
         let cache = &self.caches[self.cache_of(worker)];
         cache.fetch_victims_run();
-        if let Some((runs, lease)) = self.workers[worker].fetch_finishing() {
+        if let Some(lease) = self.workers[worker].fetch_ending() {
             cache.fetch_lease(lease);
-            self.routers.iter().for_each(|router| router.fetch_runs(runs));
         }
+    }
+
+    /// What is known of the blocks that come and go, and what routers will be told of.
+    fn fetch_changes(&self, worker: usize) {
         for (content, _) in &self.going[worker] {
             self.truth.fetch(*content);
+            self.routers.iter().for_each(|router| router.fetch(*content));
         }
         for event in &self.pending_events[worker] {
-            self.routers.iter().for_each(|router| router.fetch(event));
+            self.routers.iter().for_each(|router| router.fetch_event(event));
         }
     }
 }

@@ -210,7 +210,7 @@ impl Simulation<'_> {
         let events = self.caches[cache].events();
         for event in events {
             self.truth.fetch_event(event);
-            self.routers.iter().for_each(|router| router.fetch(event));
+            self.routers.iter().for_each(|router| router.fetch_event(event));
         }
         events.iter().for_each(|event| self.truth.apply(worker as u32, event));
         if self.events_wanted {

@@ -1,9 +1,8 @@
 //! See `crate::ahead`: each goes by what the one before it has fetched.
 
 use super::Worker;
-use crate::ahead::fetch;
+use crate::ahead::{fetch, fetch_at};
 use crate::cache::Lease;
-use crate::prompt::BlockRun;
 
 impl Worker {
     /// The worker itself.
@@ -31,10 +30,11 @@ impl Worker {
         }
     }
 
-    /// The request that ends next, if it cruises: the runs of its prompt, and its lease.
-    pub fn fetch_finishing(&self) -> Option<(&[BlockRun], &Lease)> {
+    /// What the request that ends next refers to, if the worker cruises; its lease.
+    pub fn fetch_ending(&self) -> Option<&Lease> {
         let sequence = self.running.get(self.cruise.finishing())?;
         fetch(&*sequence.record);
-        Some((&sequence.runs[..sequence.prompt_runs as usize], &sequence.lease))
+        fetch_at(&sequence.runs, 0);
+        Some(&sequence.lease)
     }
 }

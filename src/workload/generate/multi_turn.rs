@@ -19,7 +19,7 @@ impl Generator for MultiTurn {
         let mut context = self.system_prompt(number);
         let mut pen = self.texts.session(number);
         let count = pen.count(&spec.turns);
-        let mut turns = Vec::new();
+        let mut turns = Vec::with_capacity(count as usize);
         for turn in 0..count {
             let (text, when) = if turn == 0 {
                 (&spec.first, When::Offset(Nanos::ZERO))
