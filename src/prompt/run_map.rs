@@ -10,7 +10,7 @@ use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 
 /// Entries of a page.
-const PAGE: usize = 16;
+const PAGE: usize = 32;
 
 /// See the module's documentation.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! kept by worker, with the lengths of their prefixes in an array of their own, so that a query goes
 //! through a thousand of them a vector at a time.
 
+use smallvec::SmallVec;
 use std::num::NonZeroU32;
 
 /// Fewer others than this are kept as a list.
@@ -42,8 +43,8 @@ impl Worker {
 }
 
 enum Others<H> {
-    /// By worker, ascending.
-    Few(Vec<(u32, H)>),
+    /// By worker, ascending; mostly it is one or two.
+    Few(SmallVec<[(u32, H); 2]>),
     Many(Many<H>),
 }
 
@@ -65,7 +66,7 @@ impl<H: Holder> Holders<H> {
         if self.one.0.number() == worker {
             return change(&mut self.one.1);
         }
-        let others = self.others.get_or_insert_with(|| Box::new(Others::Few(Vec::new())));
+        let others = self.others.get_or_insert_with(|| Box::new(Others::Few(SmallVec::new())));
         if let Others::Few(few) = &mut **others {
             match place(few, worker) {
                 Ok(at) => return change(&mut few[at].1),
@@ -111,16 +112,15 @@ impl<H: Holder> Holders<H> {
         }
     }
 
-    /// Shows every worker and the leading blocks that it holds.
-    pub(super) fn each(&self, mut show: impl FnMut(u32, u32)) {
-        show(self.one.0.number(), self.one.1.prefix());
-        match self.others.as_deref() {
-            None => {}
-            Some(Others::Few(few)) => few.iter().for_each(|(worker, held)| show(*worker, held.prefix())),
-            Some(Others::Many(many)) => {
-                (0..).zip(&many.prefixes).for_each(|(worker, prefix)| show(worker, *prefix));
+    /// Whether `is` says so of a worker and the leading blocks that it holds; asked until it does.
+    pub(super) fn any(&self, mut is: impl FnMut(u32, u32) -> bool) -> bool {
+        let (one, held) = &self.one;
+        is(one.number(), held.prefix())
+            || match self.others.as_deref() {
+                None => false,
+                Some(Others::Few(few)) => few.iter().any(|(of, held)| is(*of, held.prefix())),
+                Some(Others::Many(many)) => (0..).zip(&many.prefixes).any(|(of, held)| is(of, *held)),
             }
-        }
     }
 
     /// Adds the blocks of this run to those of every worker that holds all `before` of them, at most
@@ -195,7 +195,7 @@ impl<H: Holder> Others<H> {
 }
 
 impl<H: Holder> Many<H> {
-    fn of(few: Vec<(u32, H)>) -> Many<H> {
+    fn of(few: SmallVec<[(u32, H); 2]>) -> Many<H> {
         let mut many = Many { prefixes: Vec::new(), held: Vec::new(), count: 0 };
         for (worker, held) in few {
             many.change(worker, |place| *place = held);

@@ -65,25 +65,24 @@ impl<H: Holder> RunIndex<H> {
     /// The most that [`RunIndex::overlaps`] finds for any worker, without asking all of them: whoever
     /// holds something of a late run mostly holds all before it, and few do.
     pub fn best_overlap(&self, runs: &[BlockRun]) -> u32 {
-        let held = runs.iter().map_while(|run| self.runs.get(run.content));
-        let mut before: u32 = runs.iter().map(|run| run.count).sum();
-        before -= runs[held.clone().count()..].iter().map(|run| run.count).sum::<u32>();
-        let held: SmallVec<[&Holders<H>; 8]> = held.collect();
+        let held = runs.iter().map_while(|run| Some((run.count, self.runs.get(run.content)?)));
+        let held: SmallVec<[(u32, &Holders<H>); 8]> = held.collect();
+        let mut before: u32 = held.iter().map(|(count, _)| count).sum();
         let mut best = 0;
-        for (place, holders) in held.iter().enumerate().rev() {
+        for (place, (count, holders)) in held.iter().enumerate().rev() {
+            let most = before;
+            before -= count;
+            holders.any(|worker, prefix| {
+                let overlap = before + prefix.min(*count);
+                let holds = |(count, run): &(u32, &Holders<H>)| run.prefix_of(worker) >= *count;
+                if overlap > best && prefix > 0 && held[..place].iter().all(holds) {
+                    best = overlap;
+                }
+                best >= most
+            });
             if best >= before {
                 break;
             }
-            before -= runs[place].count;
-            holders.each(|worker, prefix| {
-                let overlap = before + prefix.min(runs[place].count);
-                let holds = |(holders, run): (&&Holders<H>, &BlockRun)| {
-                    holders.prefix_of(worker) >= run.count
-                };
-                if overlap > best && prefix > 0 && held[..place].iter().zip(runs).all(holds) {
-                    best = overlap;
-                }
-            });
         }
         best
     }
