@@ -27,13 +27,6 @@ impl BlockCache {
         }
     }
 
-    /// Its run.
-    pub fn fetch_victims_run(&self) {
-        if let Some(victim) = self.eviction.victim() {
-            self.pieces.fetch_run(self.pieces[victim].slot);
-        }
-    }
-
     /// What grows with a lease.
     pub fn fetch_lease(&self, lease: &Lease) {
         self.pieces.fetch(lease.last.piece);

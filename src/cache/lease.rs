@@ -26,11 +26,6 @@ pub(super) struct Held {
 }
 
 impl Lease {
-    /// The run of the block that was stored last.
-    pub fn content(&self) -> u64 {
-        self.cursor.run.content
-    }
-
     /// Number of leading blocks that have content.
     pub fn stored(&self) -> u32 {
         self.stored

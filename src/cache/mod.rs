@@ -107,12 +107,12 @@ impl BlockCache {
     pub fn lookup(&self, runs: &[BlockRun], most: u32) -> Prefix {
         let mut found = Prefix::default();
         for run in runs {
-            let Some(slot) = self.pieces.find(run.content) else {
+            let Some(first) = self.pieces.find(run.content) else {
                 break;
             };
             let wanted = run.first + run.count.min(most - found.blocks);
             let mut at = run.first;
-            for (_, piece) in self.pieces.heads(slot) {
+            for (_, piece) in self.pieces.heads_from(first) {
                 if piece.end <= at {
                     continue;
                 }
@@ -137,18 +137,17 @@ impl BlockCache {
         let mut lease = Lease::default();
         while lease.stored < count {
             let run = lease.next(runs, count);
-            let slot = self.pieces.find(run.content).expect("a lookup has found the run");
-            self.hold(&mut lease, slot, run.first, run.end());
+            self.hold(&mut lease, run);
             lease.advance(run.count);
         }
         lease
     }
 
-    /// Adds the oldest copies of the blocks `from .. to` of a run to `lease`.
-    fn hold(&mut self, lease: &mut Lease, slot: u32, from: u32, to: u32) {
-        let mut at = from;
+    /// Adds the oldest copies of the blocks of `run` to `lease`.
+    fn hold(&mut self, lease: &mut Lease, run: BlockRun) {
+        let (mut at, to) = (run.first, run.end());
         while at < to {
-            let mut id = self.pieces.head_at(slot, at).expect("a lookup has found the block");
+            let mut id = self.pieces.head_at(run.content, at).expect("a lookup has found the block");
             if self.pieces[id].first < at {
                 id = self.split(id, at);
             }
@@ -217,7 +216,7 @@ impl BlockCache {
             let piece = &self.pieces[id];
             left = left.saturating_sub(piece.blocks());
             next = self.eviction.after(id);
-            Some((self.pieces.content(piece.slot), piece.first))
+            Some((piece.content, piece.first))
         })
     }
 
@@ -235,14 +234,14 @@ impl BlockCache {
             self.emit_stored(run, false);
             return;
         }
-        let slot = self.pieces.slot(run.content);
+        let content = run.content;
         while at < to {
-            let Stretch { end, present: copy } = self.pieces.stretch(slot, at, to);
+            let Stretch { end, present: copy } = self.pieces.stretch(content, at, to);
             let blocks = end - at;
-            let piece = self.pieces.add(slot, at, end, copy);
+            let piece = self.pieces.add(content, at, end, copy);
             self.eviction.stored(piece, &self.pieces[piece]);
             lease.push(piece, blocks);
-            self.emit_stored(BlockRun { content: run.content, first: at, count: blocks }, copy);
+            self.emit_stored(BlockRun { content, first: at, count: blocks }, copy);
             at = end;
         }
     }
@@ -262,9 +261,7 @@ impl BlockCache {
         }
         let piece = &self.pieces[id];
         let is_last = piece.blocks() == left && piece.end == at && piece.refs == 1 && !piece.copy;
-        // Within a run, the block before is of the same run.
-        let same_run = lease.cursor.index > 0 || self.pieces.content(piece.slot) == content;
-        if !is_last || !same_run || self.pieces.room(id) < to {
+        if !is_last || piece.content != content || self.pieces.room(id) < to {
             return false;
         }
         self.pieces[id].end = to;
@@ -287,15 +284,15 @@ impl BlockCache {
     /// returns how many.
     fn evict(&mut self, id: u32, most: u32) -> u32 {
         let piece = self.pieces[id];
-        let alone = piece.copy || self.pieces.copies(piece.slot).is_empty();
+        let alone = piece.copy || !self.pieces.has_copies(piece.content);
         let count = if self.tail_first && alone { most.min(piece.blocks()) } else { 1 };
         let first = if self.tail_first { piece.end - count } else { piece.first };
-        let content = self.pieces.content(piece.slot);
+        let content = piece.content;
         let whole = count == piece.blocks();
         if whole {
             self.eviction.revived(id, &piece);
         }
-        let heir = if alone { None } else { self.pieces.oldest_copy(piece.slot, first) };
+        let heir = if alone { None } else { self.pieces.oldest_copy(content, first) };
         self.pieces.cut(id, first, first + count);
         if let Some(heir) = heir {
             self.promote(heir, first);

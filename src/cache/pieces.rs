@@ -6,6 +6,7 @@
 
 use crate::ahead::fetch_at;
 use rustc_hash::FxHashMap;
+use std::collections::hash_map::Entry;
 use std::ops::{Index, IndexMut};
 
 /// No piece.
@@ -14,8 +15,8 @@ const NONE: u32 = u32::MAX;
 /// Blocks `first .. end` of a run, one physical copy of each.
 #[derive(Clone, Copy, Debug)]
 pub struct Piece {
-    /// The run's place in the table.
-    pub slot: u32,
+    /// The run.
+    pub content: u64,
     pub first: u32,
     pub end: u32,
     /// Leases that hold the piece; they hold all of it.
@@ -34,15 +35,6 @@ impl Piece {
     }
 }
 
-/// A run of which something is there.
-struct Run {
-    content: u64,
-    /// Its first head.
-    head: u32,
-    /// Younger copies, oldest first.
-    copies: Vec<u32>,
-}
-
 /// What is known of the blocks up to `end`: all are present, or none.
 pub struct Stretch {
     pub end: u32,
@@ -54,9 +46,10 @@ pub struct Stretch {
 pub struct Pieces {
     pieces: Vec<Piece>,
     unused: Vec<u32>,
-    slots: FxHashMap<u64, u32>,
-    runs: Vec<Run>,
-    vacant: Vec<u32>,
+    /// The first head of each run.
+    heads: FxHashMap<u64, u32>,
+    /// The younger copies of each run that has any, oldest first: there are few.
+    copies: FxHashMap<u64, Vec<u32>>,
 }
 
 impl Index<u32> for Pieces {
@@ -73,22 +66,9 @@ impl IndexMut<u32> for Pieces {
 }
 
 impl Pieces {
-    /// The run's slot, if any of it is there.
+    /// The run's first head, if any of it is there.
     pub fn find(&self, content: u64) -> Option<u32> {
-        self.slots.get(&content).copied()
-    }
-
-    /// The run's slot, made where it has none; the caller must add a piece to it.
-    pub fn slot(&mut self, content: u64) -> u32 {
-        let (runs, vacant) = (&mut self.runs, &mut self.vacant);
-        *self.slots.entry(content).or_insert_with(|| {
-            if let Some(slot) = vacant.pop() {
-                runs[slot as usize].content = content;
-                return slot;
-            }
-            runs.push(Run { content, head: NONE, copies: Vec::new() });
-            runs.len() as u32 - 1
-        })
+        self.heads.get(&content).copied()
     }
 
     /// See `crate::ahead`.
@@ -96,38 +76,32 @@ impl Pieces {
         fetch_at(&self.pieces, id as usize);
     }
 
-    /// See `crate::ahead`.
-    pub fn fetch_run(&self, slot: u32) {
-        fetch_at(&self.runs, slot as usize);
+    /// Whether the run has younger copies.
+    pub fn has_copies(&self, content: u64) -> bool {
+        self.copies.contains_key(&content)
     }
 
-    /// The key of a slot.
-    pub fn content(&self, slot: u32) -> u64 {
-        self.runs[slot as usize].content
-    }
-
-    /// The run's younger copies, oldest first.
-    pub fn copies(&self, slot: u32) -> &[u32] {
-        &self.runs[slot as usize].copies
-    }
-
-    /// The run's heads, ascending.
-    pub fn heads(&self, slot: u32) -> impl Iterator<Item = (u32, &Piece)> {
-        let first = self.runs[slot as usize].head;
+    /// A head and those of its run behind it, ascending.
+    pub fn heads_from(&self, first: u32) -> impl Iterator<Item = (u32, &Piece)> {
         let after = |id: &u32| Some(self[*id].next).filter(|next| *next != NONE);
         std::iter::successors(Some(first).filter(|head| *head != NONE), after)
             .map(|id| (id, &self[id]))
     }
 
+    /// The run's heads, ascending.
+    fn heads(&self, content: u64) -> impl Iterator<Item = (u32, &Piece)> {
+        self.heads_from(self.find(content).unwrap_or(NONE))
+    }
+
     /// The head that holds block `at`.
-    pub fn head_at(&self, slot: u32, at: u32) -> Option<u32> {
-        let (id, piece) = self.heads(slot).find(|(_, piece)| piece.end > at)?;
+    pub fn head_at(&self, content: u64, at: u32) -> Option<u32> {
+        let (id, piece) = self.heads(content).find(|(_, piece)| piece.end > at)?;
         (piece.first <= at).then_some(id)
     }
 
     /// How the run begins from block `from` on, at most up to `to`.
-    pub fn stretch(&self, slot: u32, from: u32, to: u32) -> Stretch {
-        match self.heads(slot).find(|(_, piece)| piece.end > from) {
+    pub fn stretch(&self, content: u64, from: u32, to: u32) -> Stretch {
+        match self.heads(content).find(|(_, piece)| piece.end > from) {
             Some((_, piece)) if piece.first <= from => {
                 Stretch { end: piece.end.min(to), present: true }
             }
@@ -143,17 +117,17 @@ impl Pieces {
     }
 
     /// The oldest of the younger copies of block `at`.
-    pub fn oldest_copy(&self, slot: u32, at: u32) -> Option<u32> {
+    pub fn oldest_copy(&self, content: u64, at: u32) -> Option<u32> {
         let holds = |id: &&u32| self[**id].first <= at && at < self[**id].end;
-        self.copies(slot).iter().find(holds).copied()
+        self.copies.get(&content)?.iter().find(holds).copied()
     }
 
     /// A new piece, held once.
-    pub fn add(&mut self, slot: u32, first: u32, end: u32, copy: bool) -> u32 {
-        let piece = Piece { slot, first, end, refs: 1, copy, behind: NONE, next: NONE };
+    pub fn add(&mut self, content: u64, first: u32, end: u32, copy: bool) -> u32 {
+        let piece = Piece { content, first, end, refs: 1, copy, behind: NONE, next: NONE };
         let id = self.insert(piece);
         if copy {
-            self.runs[slot as usize].copies.push(id);
+            self.copies.entry(content).or_default().push(id);
         } else {
             self.link(id);
         }
@@ -171,16 +145,37 @@ impl Pieces {
 
     /// Enters a piece among the heads of its run.
     fn link(&mut self, id: u32) {
-        let Piece { slot, first, .. } = self[id];
-        let before = self.heads(slot).take_while(|(_, piece)| piece.first < first).last();
-        let before = before.map_or(NONE, |(head, _)| head);
-        let link = self.link_behind(before, slot);
+        let Piece { content, first, .. } = self[id];
+        let before = self.heads(content).take_while(|(_, piece)| piece.first < first).last();
+        let link = match before {
+            Some((before, _)) => &mut self.pieces[before as usize].next,
+            None => self.heads.entry(content).or_insert(NONE),
+        };
         let next = std::mem::replace(link, id);
         self[id].next = next;
     }
 
-    fn link_behind(&mut self, before: u32, slot: u32) -> &mut u32 {
-        if before == NONE { &mut self.runs[slot as usize].head } else { &mut self[before].next }
+    /// Takes a piece out of the heads of its run, and forgets the run with its last one.
+    fn unlink(&mut self, id: u32) {
+        let Piece { content, next, .. } = self[id];
+        let before = self.heads(content).take_while(|(head, _)| *head != id).last();
+        if let Some((before, _)) = before {
+            self[before].next = next;
+        } else if next == NONE {
+            self.heads.remove(&content);
+        } else {
+            self.heads.insert(content, next);
+        }
+    }
+
+    /// Takes a piece out of the younger copies of its run.
+    fn forget_copy(&mut self, id: u32) {
+        if let Entry::Occupied(mut copies) = self.copies.entry(self.pieces[id as usize].content) {
+            copies.get_mut().retain(|other| *other != id);
+            if copies.get().is_empty() {
+                copies.remove();
+            }
+        }
     }
 
     /// Cuts a piece in two; the upper part, from block `at` on, gets the new number returned.
@@ -191,7 +186,7 @@ impl Pieces {
         let piece = &mut self[id];
         (piece.end, piece.behind) = (at, upper);
         if lower.copy {
-            let copies = &mut self.runs[lower.slot as usize].copies;
+            let copies = self.copies.get_mut(&lower.content).expect("it is a copy");
             let place = copies.iter().position(|copy| *copy == id).expect("it is a copy");
             copies.insert(place + 1, upper);
         } else {
@@ -210,28 +205,19 @@ impl Pieces {
         }
     }
 
-    /// Removes an empty piece, and the run with its last one.
+    /// Removes an empty piece.
     pub fn remove(&mut self, id: u32) {
-        let Piece { slot, copy, next, .. } = self[id];
         self.unused.push(id);
-        if copy {
-            self.runs[slot as usize].copies.retain(|other| *other != id);
-            return;
-        }
-        let before = self.heads(slot).take_while(|(head, _)| *head != id).last();
-        let before = before.map_or(NONE, |(head, _)| head);
-        *self.link_behind(before, slot) = next;
-        let run = &self.runs[slot as usize];
-        if run.head == NONE {
-            self.slots.remove(&run.content);
-            self.vacant.push(slot);
+        if self[id].copy {
+            self.forget_copy(id);
+        } else {
+            self.unlink(id);
         }
     }
 
     /// Makes a copy a head, of blocks that have none any more.
     pub fn promote(&mut self, id: u32) {
-        let slot = self[id].slot;
-        self.runs[slot as usize].copies.retain(|other| *other != id);
+        self.forget_copy(id);
         self[id].copy = false;
         self.link(id);
     }

@@ -51,10 +51,8 @@ impl Simulation<'_> {
 
     /// What the request that ends refers to.
     fn fetch_ending(&self, worker: usize) {
-        let cache = &self.caches[self.cache_of(worker)];
-        cache.fetch_victims_run();
         if let Some(lease) = self.workers[worker].fetch_ending() {
-            cache.fetch_lease(lease);
+            self.caches[self.cache_of(worker)].fetch_lease(lease);
         }
     }
 
