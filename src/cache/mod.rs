@@ -147,7 +147,8 @@ impl BlockCache {
     fn hold(&mut self, lease: &mut Lease, run: BlockRun) {
         let (mut at, to) = (run.first, run.end());
         while at < to {
-            let mut id = self.pieces.head_at(run.content, at).expect("a lookup has found the block");
+            let mut id =
+                self.pieces.head_at(run.content, at).expect("a lookup has found the block");
             if self.pieces[id].first < at {
                 id = self.split(id, at);
             }

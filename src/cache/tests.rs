@@ -275,7 +275,16 @@ impl Twins {
         let live = &mut self.live[which];
         let blocks: u32 = live.runs.iter().map(|run| run.count).sum();
         let full = (live.full + more).min(blocks);
+        let missing = (full + partial).saturating_sub(live.lease.blocks());
+        let gone: Vec<(u64, u32)> = self.cache.next_gone(missing).collect();
         let fits = self.cache.extend(&mut live.lease, &live.runs, full + partial, full);
+        for event in self.cache.events() {
+            if let CacheEvent::Removed { run, .. } = event {
+                let said =
+                    |(content, from): &(u64, u32)| *content == run.content && *from <= run.first;
+                assert!(gone.iter().any(said), "{run:?} is gone, {gone:?} was said");
+            }
+        }
         assert_eq!(fits, self.plain.extend(&mut live.plain, &live.runs, full + partial, full));
         live.full = if fits { full } else { live.full };
         assert_eq!(live.lease.blocks(), live.plain.blocks());

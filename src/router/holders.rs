@@ -119,7 +119,9 @@ impl<H: Holder> Holders<H> {
             || match self.others.as_deref() {
                 None => false,
                 Some(Others::Few(few)) => few.iter().any(|(of, held)| is(*of, held.prefix())),
-                Some(Others::Many(many)) => (0..).zip(&many.prefixes).any(|(of, held)| is(of, *held)),
+                Some(Others::Many(many)) => {
+                    (0..).zip(&many.prefixes).any(|(of, held)| is(of, *held))
+                }
             }
     }
 

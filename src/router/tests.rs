@@ -155,7 +155,9 @@ proptest! {
             let blocks = runs.iter().flat_map(|run| (0..run.count).map(|index| (run.content, index)));
             let expected = blocks.take_while(|block| naive[worker].contains(block)).count();
             prop_assert_eq!(*overlap as usize, expected);
+            prop_assert_eq!(index.overlap_of(&runs, worker as u32), *overlap);
         }
+        prop_assert_eq!(Some(index.best_overlap(&runs)), overlaps.iter().copied().max());
     }
 
     #[test]

@@ -61,3 +61,24 @@ impl Watch {
         Some(watcher)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_may_change_a_run_is_asked_once_before_blocks_that_may_change_are_looked_up() {
+        let mut watch = Watch::default();
+        let run = |count| BlockRun { content: 7, first: 0, count };
+        watch.add(7, Watcher { worker: 1, from: 4 });
+        watch.add(7, Watcher { worker: 2, from: 0 });
+        watch.add(8, Watcher { worker: 3, from: 0 });
+        assert_eq!(watch.take(&run(4)), Some(2));
+        assert_eq!(watch.take(&run(4)), None, "blocks before the fourth stay as they are");
+        assert_eq!(watch.take(&run(5)), Some(1));
+        assert_eq!(watch.take(&run(5)), None);
+        watch.remove(7, Watcher { worker: 1, from: 4 });
+        watch.remove(8, Watcher { worker: 3, from: 0 });
+        assert!(watch.by_run.is_empty());
+    }
+}

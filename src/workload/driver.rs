@@ -28,6 +28,7 @@
 
 use super::law::MAX_TOKENS;
 use super::{SessionStream, Source, generate};
+use crate::ahead::fetch_at;
 use crate::error::{Error, Result};
 use crate::prompt::{Segment, total_tokens};
 use crate::request::{Request, RequestId};
@@ -225,6 +226,14 @@ impl LoadDriver {
         Ok(())
     }
 
+    /// See `crate::ahead`: the turn that is most likely taken next.
+    fn fetch_next(&self) {
+        if let Some(Reverse((_, id, key))) = self.ready.peek() {
+            let active = &self.active[*key];
+            fetch_at(&active.turns, (id - active.first) as usize);
+        }
+    }
+
     /// Hands over turn `id` of the session at `key`, ready and due at `arrival`.
     fn request(&mut self, id: RequestId, key: usize, arrival: Nanos) -> Result<Request> {
         let active = &mut self.active[key];
@@ -262,6 +271,7 @@ impl Source for LoadDriver {
         let Reverse((_, id, key)) = self.ready.pop().ok_or_else(nothing)?;
         self.starts.taken();
         self.tick(arrival)?;
+        self.fetch_next();
         self.request(id, key, arrival)
     }
 

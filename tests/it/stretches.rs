@@ -50,7 +50,9 @@ fn told(setup: &Setup, source: Box<dyn Source>, events: bool) -> String {
     let mut sink = Transcript { events, ..Transcript::default() };
     let output = run(setup, source, &mut sink, &Control::default()).unwrap();
     let summary = serde_json::to_string_pretty(&output.summary).unwrap();
-    format!("{}{summary}{:?}{:?}{:?}", sink.text, output.workers, output.timeline, output.end)
+    let (timeline, workers) = (&output.timeline, &output.workers);
+    let (interval, rows) = (timeline.interval(), timeline.rows());
+    format!("{}{summary}{workers:?}{interval}{rows:?}{:?}", sink.text, output.end)
 }
 
 fn single_steps(setup: &Setup) -> Setup {

@@ -48,8 +48,7 @@ impl Worker {
             self.cruise.end(&mut self.running);
             return false;
         }
-        let decodes =
-            |sequence: &Sequence| sequence.decodes() && sequence.last_token == now;
+        let decodes = |sequence: &Sequence| sequence.decodes() && sequence.last_token == now;
         let may = self.config.cruises && closed && !self.running.is_empty();
         let all = self.running.len() <= self.config.max_batched_tokens as usize;
         if may && all && self.running.iter().all(decodes) {

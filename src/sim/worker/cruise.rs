@@ -208,7 +208,8 @@ impl Cruise {
         available: u32,
         latency: &dyn LatencyModel,
     ) -> Option<Nanos> {
-        let end = if self.lags { self.finish } else { self.finish.min(self.crossings.next_step() - 1) };
+        let end =
+            if self.lags { self.finish } else { self.finish.min(self.crossings.next_step() - 1) };
         let mut batch = self.batch();
         let (mut at, mut taken) = (now, 0);
         let stretch = &mut self.stretch;

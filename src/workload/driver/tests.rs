@@ -3,7 +3,7 @@ use crate::prompt::mix;
 use crate::scenario::ArrivalSpec;
 use crate::workload::{Session, Turn, When};
 use proptest::prelude::*;
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 mod shapes;
 

@@ -161,7 +161,7 @@ fn an_endless_workload_whose_requests_take_no_time_is_refused() {
         let driver = driver.as_mut().unwrap();
         loop {
             match driver.take() {
-                Ok(request) => driver.on_complete(request.id, request.arrival),
+                Ok(request) => _ = driver.on_complete(request.id, request.arrival),
                 Err(why) => return why.to_string(),
             }
         }
