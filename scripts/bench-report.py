@@ -95,18 +95,20 @@ def scale(folder, decisions):
             f"| {int(workers):,} | {int(requests):,} | {spread(rows, 'cpu_s', ' s')} | {each:.1f} us | {peak(rows)} |"
         )
         repeats = len(rows)
+    # Of the large case; the small one runs more often.
     ratio, asked = "", decision_us(decisions)
     if {4, 1000} <= asked.keys():
         scoring = asked[1000] - asked[4]
         ratio = (
             f"That is {costs[1] / costs[0]:.1f} times; without what scoring 1,000 workers in place of a few takes, "
-            f"{scoring:.1f} us a request, {(costs[1] - scoring) / costs[0]:.1f} times. The rest is memory: see the newest "
-            "`results/*-profile`.\n\n"
+            f"{scoring:.1f} us a request, {(costs[1] - scoring) / costs[0]:.2f} times. The rest is memory: the newest "
+            "`results/*-profile` says where, and what scoring takes within the run.\n\n"
         )
     text = f"""# What does a request cost on a large cluster?
 
 `multi-turn`, prompts of about 4,000 and outputs of 300 tokens on average, `kv`, one thread. Whole
-process, CPU = user + system time, median of {repeats} runs and their range; memory is the most of any run.
+process, CPU = user + system time, median of {repeats} runs and their range (the small cluster 20 times for each of the
+large one, before and after it); memory is the most of any run.
 
 | workers | requests | CPU | per request | memory |
 |---|---|---|---|---|

@@ -9,6 +9,7 @@ mod ahead;
 pub mod ceiling;
 mod conserve;
 pub mod event;
+mod lag;
 pub mod latency;
 mod poll;
 pub mod queue;

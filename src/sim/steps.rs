@@ -2,14 +2,12 @@
 
 use super::Simulation;
 use super::event::Event;
-use super::watch::Watcher;
-use super::worker::{Known, Work};
+use super::worker::Work;
 use crate::error::Result;
-use crate::prompt::{BlockRun, CacheEvent};
+use crate::prompt::CacheEvent;
 use crate::router::Frontend;
 use crate::units::Nanos;
 use rand::RngExt;
-use std::cell::RefCell;
 
 impl Simulation<'_> {
     /// A worker has something new to do, as soon as the step under way ends.
@@ -64,7 +62,7 @@ impl Simulation<'_> {
     }
 
     /// What the step has changed in the cache is true at once, and told at its end.
-    fn collect_events(&mut self, worker: usize) {
+    pub(super) fn collect_events(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
         let events = self.caches[cache].events();
         events.iter().for_each(|event| self.truth.fetch_event(event));
@@ -145,78 +143,6 @@ impl Simulation<'_> {
         }
         let arrival = self.next_arrival()?;
         Ok(arrival.is_none_or(|at| at > self.now))
-    }
-
-    /// Accounts for the steps of a stretch that have ended, and for the blocks that they and the one
-    /// under way have taken.
-    fn settle(&mut self, worker: usize) {
-        let recorder = RefCell::new(&mut self.recorder);
-        let due = self.workers[worker].settle(
-            self.now,
-            |gap, count| recorder.borrow_mut().gap(gap, count),
-            |span| recorder.borrow_mut().busy(worker, span.start, span.end, span.state),
-        );
-        let cache = self.cache_of(worker);
-        if due.ended > 0 {
-            self.caches[cache].take(due.ended);
-            self.tell(worker);
-        }
-        if due.under_way > 0 {
-            self.caches[cache].take(due.under_way);
-            self.collect_events(worker);
-        }
-        for (content, from) in self.going[worker].drain(..) {
-            self.watch.remove(content, Watcher { worker: worker as u32, from });
-        }
-    }
-
-    /// Watches the runs that lose blocks in the stretch that begins.
-    fn watch_going(&mut self, worker: usize) {
-        let cache = &self.caches[self.cache_of(worker)];
-        for (content, from) in cache.next_gone(self.workers[worker].takes()) {
-            self.watch.add(content, Watcher { worker: worker as u32, from });
-            self.going[worker].push((content, from));
-        }
-    }
-
-    /// Before `runs` are looked up: whoever puts changes of them down late does so now.
-    pub(super) fn ask_watched(&mut self, runs: &[BlockRun]) {
-        for run in runs {
-            while let Some(worker) = self.watch.take(run) {
-                self.disclose(worker as usize);
-                let watch = &mut self.watch;
-                self.workers[worker as usize]
-                    .publish(run.content, |sequence| watch.forget_output(worker, sequence));
-            }
-        }
-    }
-
-    /// A worker that lags puts down all it has put off, up to now.
-    fn disclose(&mut self, worker: usize) {
-        if self.workers[worker].busy {
-            self.wake(worker);
-        }
-        self.settle(worker);
-        let cache = self.cache_of(worker);
-        self.workers[worker].put_down(&mut self.caches[cache], Known::Ended);
-        self.tell(worker);
-        self.workers[worker].put_down(&mut self.caches[cache], Known::UnderWay);
-        self.collect_events(worker);
-    }
-
-    /// What has changed in the cache has been so for a while.
-    fn tell(&mut self, worker: usize) {
-        let cache = self.cache_of(worker);
-        let events = self.caches[cache].events();
-        for event in events {
-            self.truth.fetch_event(event);
-            self.routers.iter().for_each(|router| router.fetch_event(event));
-        }
-        events.iter().for_each(|event| self.truth.apply(worker as u32, event));
-        if self.events_wanted {
-            deliver(&mut self.routers, worker as u32, events);
-        }
-        self.caches[cache].drain_events();
     }
 
     /// The same on all workers; stretches end with the step under way.

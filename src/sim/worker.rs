@@ -16,7 +16,7 @@ mod lag;
 mod report;
 mod sequence;
 
-pub use cruise::{Due, Span};
+pub use cruise::{Due, Passed, Span};
 pub use lag::Known;
 pub use report::{Admission, StepReport};
 pub use sequence::Sequence;

@@ -1,7 +1,7 @@
 //! How a worker begins: with one step in which anything may happen, or, while it cruises, with a
 //! crossing or a whole stretch.
 
-use super::{Due, Sequence, Span, Step, StepReport, Work, Worker};
+use super::{Due, Passed, Sequence, Span, Step, StepReport, Work, Worker};
 use crate::cache::BlockCache;
 use crate::sim::LAST_INSTANT;
 use crate::sim::latency::LatencyModel;
@@ -116,15 +116,9 @@ impl Worker {
         self.cruise.cut(now)
     }
 
-    /// Accounts for the steps of a stretch that have ended by `now`: `gap` is told of the time of each
-    /// and the number of requests that got a token, `busy` of those that are alike.
-    pub fn settle(
-        &mut self,
-        now: Nanos,
-        gap: impl FnMut(Nanos, u64),
-        busy: impl FnMut(Span),
-    ) -> Due {
-        self.cruise.settle(now, gap, busy)
+    /// Accounts for the steps of a stretch that have ended by `now`; see [`Due`].
+    pub fn settle(&mut self, now: Nanos, tell: impl FnMut(Passed)) -> Due {
+        self.cruise.settle(now, tell)
     }
 
     /// Blocks that the stretch planned will take.

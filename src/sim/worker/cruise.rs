@@ -97,6 +97,14 @@ pub struct Span {
     pub state: StepState,
 }
 
+/// What has passed of a stretch.
+pub enum Passed {
+    /// A step: its time, and the number of requests that got a token.
+    Step(Nanos, u64),
+    /// Steps that are alike in what is recorded of them.
+    Span(Span),
+}
+
 /// Blocks that have been taken and the cache does not know of.
 #[derive(Clone, Copy, Default)]
 pub struct Due {
@@ -267,27 +275,21 @@ impl Cruise {
         self.stretch.steps.last().map(|step| step.end)
     }
 
-    /// Accounts for the steps of the stretch that have ended by `now`: `gap` is told of the time of
-    /// each and the number of requests that got a token, `busy` of those that are alike.
-    pub fn settle(
-        &mut self,
-        now: Nanos,
-        mut gap: impl FnMut(Nanos, u64),
-        mut busy: impl FnMut(Span),
-    ) -> Due {
+    /// Accounts for the steps of the stretch that have ended by `now`, and tells of them.
+    pub fn settle(&mut self, now: Nanos, mut tell: impl FnMut(Passed)) -> Due {
         let Stretch { steps, settled, taken, state } = &mut self.stretch;
         let before = *taken;
         let mut ended = before;
         let mut span: Option<Span> = None;
         for step in steps[*settled..].iter().take_while(|step| step.end <= now) {
-            gap(step.end - self.last_end, self.requests);
+            tell(Passed::Step(step.end - self.last_end, self.requests));
             let used_blocks = state.used_blocks + u64::from(step.taken);
             match &mut span {
                 Some(span) if span.state.used_blocks == used_blocks => span.end = step.end,
                 _ => {
                     let state = StepState { used_blocks, ..*state };
                     let new = Span { start: self.last_end, end: step.end, state };
-                    span.replace(new).into_iter().for_each(&mut busy);
+                    span.replace(new).into_iter().for_each(|span| tell(Passed::Span(span)));
                 }
             }
             self.last_end = step.end;
@@ -295,7 +297,7 @@ impl Cruise {
             *settled += 1;
             ended = ended.max(step.taken);
         }
-        span.into_iter().for_each(busy);
+        span.into_iter().for_each(|span| tell(Passed::Span(span)));
         // A step begins when the one before it ends, but after everything else of that instant.
         let under_way = steps.get(*settled).filter(|_| *settled == 0 || self.last_end < now);
         *taken = under_way.map_or(ended, |step| step.taken).max(ended);
