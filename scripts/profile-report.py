@@ -7,7 +7,7 @@ import subprocess
 import sys
 
 folder, rate = pathlib.Path(sys.argv[1]), float(sys.argv[2])
-LINE = re.compile(r"\s*[\d.]+%\s+(\d+)\s+\S+\s+(\S+)\s+\[(.)\]\s+(.*)")
+LINE = re.compile(r"\s*[\d.]+%\s+(\d+)\s+kvroute\s+(\S+)\s+\[(.)\]\s+(.*)")
 
 
 def name(symbol):

@@ -13,7 +13,7 @@ for case in 10,10000,8,40 1000,1000000,800,1; do
     perf record --quiet -o "$place/perf" -F 1999 bash -c 'for _ in $(seq "$1"); do "${@:2}"; done' runs "$runs" \
         target/release/kvroute simulate "${large[@]}" --workers "$workers" --num-requests "$requests" \
         --request-rate "$rate" --no-plots --threads 1 --quiet --out "$place/out" > /dev/null
-    perf report -i "$place/perf" --comm kvroute --no-children --stdio -n \
+    perf report -i "$place/perf" --no-children --stdio -n \
         > "$place/$workers-$((requests * runs)).txt" 2> /dev/null
 done
 python3 scripts/profile-report.py "$place" 1999 > "$folder/README.md"
