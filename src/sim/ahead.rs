@@ -8,8 +8,8 @@ use crate::ahead::fetch_at;
 const MANY: usize = 64;
 
 impl Simulation<'_> {
-    /// The nearer one is, the more is known of where it will lead: each look
-    /// follows what the one before it has fetched.
+    /// Looks at the soonest events. The nearer one is, the more is known of where it will lead: each
+    /// look follows what the one before it has fetched.
     pub(super) fn look_ahead(&self) {
         if self.workers.len() < MANY {
             return;
