@@ -39,13 +39,8 @@ struct Place {
 enum Step {
     /// The path that was gone after this one last, most likely the next one too; itself, if none.
     Head { then: Place },
-    /// One run on a path.
-    Run {
-        key: u64,
-        blocks: u32,
-        /// The path ends with it.
-        last: bool,
-    },
+    /// One run on a path, which ends where the next one's head is.
+    Run { key: u64, blocks: u32 },
 }
 
 impl Paths {
@@ -90,12 +85,8 @@ impl Paths {
         }
         let place = self.number(first);
         self.steps.push(Step::Head { then: place });
-        let last = runs.len() - 1;
-        self.steps.extend(runs.iter().enumerate().map(|(at, run)| Step::Run {
-            key: run.content,
-            blocks: run.count,
-            last: at == last,
-        }));
+        let run = |run: &BlockRun| Step::Run { key: run.content, blocks: run.count };
+        self.steps.extend(runs.iter().map(run));
         place
     }
 
@@ -139,7 +130,7 @@ impl Way {
         let content = u64::from(number);
         let (mut first, mut count) = (0, 0);
         for step in steps {
-            let Step::Run { key, blocks, last } = *step else { break };
+            let Step::Run { key, blocks } = *step else { break };
             let Some(run) = runs.get(self.at).filter(|run| run.content == key) else {
                 break;
             };
@@ -156,7 +147,7 @@ impl Way {
                 self.short.push(BlockRun { content, first, count });
                 return Some(Left { key, passed: blocks, count: run.count - blocks });
             }
-            if run.count < blocks || last {
+            if run.count < blocks {
                 break;
             }
         }

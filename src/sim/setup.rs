@@ -133,14 +133,15 @@ impl Setup {
     /// `lags`: nobody needs to know of every change of a cache in time.
     pub(super) fn worker_config(&self, needs: &Needs, lags: bool) -> WorkerConfig {
         let cluster = &self.scenario.cluster;
+        let cruises = !needs.shared_cache && !self.step_by_step;
         WorkerConfig {
             block_tokens: cluster.block_tokens,
             max_batched_tokens: cluster.max_batched_tokens,
             max_seqs: cluster.max_seqs,
             engine: cluster.engine,
             own_cache: !needs.shared_cache,
-            cruises: !needs.shared_cache && !self.step_by_step,
-            lags: lags && !needs.shared_cache && !self.step_by_step,
+            cruises,
+            lags: lags && cruises,
         }
     }
 

@@ -8,7 +8,7 @@
 //!   no copy and no eviction depends on when these get their content;
 //! - blocks are not scarce, so that nobody is preempted.
 
-use super::Worker;
+use super::{Sequence, Worker};
 use crate::cache::BlockCache;
 
 /// Up to when the blocks that outputs have filled are put down.
@@ -33,7 +33,7 @@ impl Worker {
     fn is_scarce(&self, cache: &BlockCache) -> bool {
         let requests = self.running.len() as u32;
         let prefilled = self.config.max_batched_tokens / self.config.block_tokens;
-        cache.available() < 2 * requests + prefilled + 1
+        cache.available() <= prefilled.saturating_add(2 * requests)
     }
 
     /// Gives content to the blocks that outputs have filled; [`Worker::settle`] must have been called.
@@ -52,7 +52,7 @@ impl Worker {
 
     /// Somebody else names a block of run `content`: whose output fills it is not private any more, and
     /// taken note of no longer by `unwatch`.
-    pub fn publish(&mut self, content: u64, mut unwatch: impl FnMut(&super::Sequence)) {
+    pub fn publish(&mut self, content: u64, mut unwatch: impl FnMut(&Sequence)) {
         for sequence in self.running.iter_mut().chain(&mut self.waiting) {
             let fills = sequence.output().iter().any(|run| run.content == content);
             if sequence.private && fills {
