@@ -8,6 +8,7 @@ pub mod calibrate;
 pub mod claims;
 pub mod compare;
 pub mod error;
+mod flat_map;
 pub mod hash;
 pub mod inspect;
 #[cfg(feature = "live")]
@@ -21,6 +22,7 @@ pub mod router;
 pub mod scenario;
 pub mod search;
 pub mod sim;
+mod soonest;
 pub mod stats;
 pub mod sweep;
 pub mod units;

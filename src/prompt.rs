@@ -68,6 +68,16 @@ pub enum CacheEvent {
     Cleared,
 }
 
+impl CacheEvent {
+    /// The run it is about.
+    pub fn content(&self) -> Option<u64> {
+        match self {
+            CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. } => Some(run.content),
+            CacheEvent::Cleared => None,
+        }
+    }
+}
+
 /// Key of the empty prefix.
 const ROOT: u64 = 0x6b76_726f_7574_6531;
 

@@ -27,8 +27,22 @@ impl BlockCache {
         }
     }
 
-    /// What grows with a lease.
+    /// Where to find a run.
+    pub fn fetch_run(&self, content: u64) {
+        self.pieces.fetch_run(content);
+    }
+
+    /// What grows with a lease, and the list of the rest of it.
     pub fn fetch_lease(&self, lease: &Lease) {
         self.pieces.fetch(lease.last.piece);
+        fetch_at(&lease.before, 0);
+    }
+
+    /// All that a lease holds.
+    pub fn fetch_leased(&self, lease: &Lease) {
+        for held in lease.before.iter().chain([&lease.last]) {
+            self.pieces.fetch(held.piece);
+            self.eviction.fetch_piece(held.piece);
+        }
     }
 }

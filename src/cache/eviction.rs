@@ -25,6 +25,8 @@ pub trait Eviction: Send {
     fn after(&self, id: u32) -> Option<u32>;
     /// See `crate::ahead`.
     fn fetch(&self) {}
+    /// The same for what is kept for a piece.
+    fn fetch_piece(&self, _id: u32) {}
     /// Blocks of a piece go from its tail on, not from its head.
     fn tail_first(&self) -> bool;
     /// Blocks stored at different times may share a piece.

@@ -5,6 +5,7 @@
 //! the other.
 
 use crate::ahead::fetch_at;
+use crate::flat_map::FlatMap;
 use rustc_hash::FxHashMap;
 use std::collections::hash_map::Entry;
 use std::ops::{Index, IndexMut};
@@ -47,7 +48,7 @@ pub struct Pieces {
     pieces: Vec<Piece>,
     unused: Vec<u32>,
     /// The first head of each run.
-    heads: FxHashMap<u64, u32>,
+    heads: FlatMap<u32>,
     /// The younger copies of each run that has any, oldest first: there are few.
     copies: FxHashMap<u64, Vec<u32>>,
 }
@@ -68,12 +69,17 @@ impl IndexMut<u32> for Pieces {
 impl Pieces {
     /// The run's first head, if any of it is there.
     pub fn find(&self, content: u64) -> Option<u32> {
-        self.heads.get(&content).copied()
+        self.heads.get(content)
     }
 
     /// See `crate::ahead`.
     pub fn fetch(&self, id: u32) {
         fetch_at(&self.pieces, id as usize);
+    }
+
+    /// See `crate::ahead`: the run will be looked for.
+    pub fn fetch_run(&self, content: u64) {
+        self.heads.fetch(content);
     }
 
     /// Whether the run has younger copies.
@@ -149,7 +155,7 @@ impl Pieces {
         let before = self.heads(content).take_while(|(_, piece)| piece.first < first).last();
         let link = match before {
             Some((before, _)) => &mut self.pieces[before as usize].next,
-            None => self.heads.entry(content).or_insert(NONE),
+            None => self.heads.get_or_insert(content, NONE),
         };
         let next = std::mem::replace(link, id);
         self[id].next = next;
@@ -162,9 +168,9 @@ impl Pieces {
         if let Some((before, _)) = before {
             self[before].next = next;
         } else if next == NONE {
-            self.heads.remove(&content);
+            self.heads.remove(content);
         } else {
-            self.heads.insert(content, next);
+            *self.heads.get_or_insert(content, next) = next;
         }
     }
 

@@ -56,6 +56,7 @@ const UNKNOWN: Nanos = Nanos(u64::MAX);
 mod tests {
     use super::*;
     use crate::prompt::Segment;
+    use smallvec::SmallVec;
 
     struct Fixed(std::vec::IntoIter<Session>);
 
@@ -70,7 +71,7 @@ mod tests {
         let turn = |(place, offset): (usize, &u64)| Turn {
             when: When::Offset(Nanos(*offset)),
             prompt: vec![Segment { content: 10 * id + place as u64, tokens: 1 }],
-            output: Vec::new(),
+            output: SmallVec::new(),
         };
         Session {
             id,

@@ -10,7 +10,8 @@
 //! Paths are numbered through, so that what is kept for runs needs no hashing ([`super::RunMap`]).
 
 use super::{BlockRun, mix};
-use rustc_hash::FxHashMap;
+use crate::ahead::fetch_at;
+use crate::flat_map::FlatMap;
 
 /// Third word of the key of what a run has beyond its step of a path.
 const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
@@ -19,7 +20,7 @@ const BEYOND: u64 = u64::from_le_bytes(*b"beyond\0\0");
 #[derive(Debug, Default)]
 pub struct Paths {
     /// Paths, by the key of their first run.
-    places: FxHashMap<u64, Place>,
+    places: FlatMap<Place>,
     /// One path after the other: its head, then its runs.
     steps: Vec<Step>,
     /// The next path's number.
@@ -27,7 +28,7 @@ pub struct Paths {
 }
 
 /// A path.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, Default)]
 struct Place {
     /// The content of its blocks.
     number: u32,
@@ -37,8 +38,9 @@ struct Place {
 
 #[derive(Clone, Copy, Debug)]
 enum Step {
-    /// The path that was gone after this one last, most likely the next one too; itself, if none.
-    Head { then: Place },
+    /// The path that was gone after this one last, most likely the next one too, and where the head of
+    /// the one after that was; itself, if none.
+    Head { then: Place, later: u32 },
     /// One run on a path, which ends where the next one's head is.
     Run { key: u64, blocks: u32 },
 }
@@ -49,9 +51,14 @@ impl Paths {
     pub fn shorten(&mut self, runs: &[BlockRun], prompt: usize) -> (Vec<BlockRun>, usize) {
         let short = Vec::with_capacity(runs.len());
         let mut way = Way { short, at: 0, prompt, prompt_runs: 0 };
-        let mut last = None;
+        // What is new mostly begins with the last runs of a prompt.
+        let ends = &runs[..prompt.min(runs.len())];
+        ends.iter().rev().take(2).for_each(|run| self.places.fetch(run.content));
+        let (mut before, mut last) = (None, None);
         while way.at < runs.len() {
             let path = self.path(last, &runs[way.at..]);
+            self.lead(before, path);
+            before = last;
             let steps = &self.steps[path.head as usize + 1..];
             if let Some(left) = way.walk(path.number, steps, runs) {
                 let beyond = self.beyond(left.key, left.passed);
@@ -69,22 +76,36 @@ impl Paths {
     fn path(&mut self, last: Option<Place>, runs: &[BlockRun]) -> Place {
         let first = runs[0].content;
         let Some(last) = last else { return self.known_or_new(first, runs) };
-        if let Step::Head { then } = self.steps[last.head as usize]
+        if let Step::Head { then, .. } = self.steps[last.head as usize]
             && matches!(self.steps[then.head as usize + 1], Step::Run { key, .. } if key == first)
         {
             return then;
         }
         let then = self.known_or_new(first, runs);
-        self.steps[last.head as usize] = Step::Head { then };
+        self.steps[last.head as usize] = Step::Head { then, later: then.head };
         then
     }
 
+    /// Notes that `path` was gone two paths after `before`, and fetches the one that was two paths after
+    /// itself (see `crate::ahead`): each leads only to the next.
+    fn lead(&mut self, before: Option<Place>, path: Place) {
+        if let Step::Head { later, .. } = self.steps[path.head as usize] {
+            fetch_at(&self.steps, later as usize);
+        }
+        if let Some(before) = before
+            && let Step::Head { later, .. } = &mut self.steps[before.head as usize]
+            && *later != path.head
+        {
+            *later = path.head;
+        }
+    }
+
     fn known_or_new(&mut self, first: u64, runs: &[BlockRun]) -> Place {
-        if let Some(place) = self.places.get(&first) {
-            return *place;
+        if let Some(place) = self.places.get(first) {
+            return place;
         }
         let place = self.number(first);
-        self.steps.push(Step::Head { then: place });
+        self.steps.push(Step::Head { then: place, later: place.head });
         let run = |run: &BlockRun| Step::Run { key: run.content, blocks: run.count };
         self.steps.extend(runs.iter().map(run));
         place
@@ -95,7 +116,7 @@ impl Paths {
         let head = u32::try_from(self.steps.len()).expect("memory ends before numbers do");
         let place = Place { number: self.next, head };
         self.next += 1;
-        self.places.insert(key, place);
+        *self.places.get_or_insert(key, place) = place;
         place
     }
 
@@ -103,7 +124,7 @@ impl Paths {
     /// does not.
     fn beyond(&mut self, key: u64, passed: u32) -> u32 {
         let key = mix(&[key, u64::from(passed), BEYOND]);
-        let known = self.places.get(&key).copied();
+        let known = self.places.get(key);
         known.unwrap_or_else(|| self.number(key)).number
     }
 }

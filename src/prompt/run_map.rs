@@ -65,6 +65,13 @@ impl<V> RunMap<V> {
         }
     }
 
+    /// See `crate::ahead`: [`RunMap::fetch`] will be asked for `content`.
+    pub fn fetch_page(&self, content: u64) {
+        if let Kind::Numbered(pages) = &self.0 {
+            fetch_at(pages, place(content).0);
+        }
+    }
+
     /// See `crate::ahead`.
     pub fn fetch(&self, content: u64) {
         if let Kind::Numbered(pages) = &self.0 {

@@ -5,6 +5,7 @@ use super::approximate::ApproximateIndex;
 use super::index::PrefixIndex;
 use super::polled::{Polled, PolledLoads};
 use super::{ClusterView, Explanation, IndexSource, Loads, Needs, RouteRequest, Router};
+use crate::ahead::fetch_at;
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::request::RequestId;
 use crate::rng::{Rng, Stream, stream};
@@ -219,17 +220,18 @@ impl Frontend {
         }
     }
 
-    /// See `crate::ahead`: something will be heard of `content` soon.
-    pub fn fetch(&self, content: u64) {
-        if let Index::Events(index) = &self.index {
-            index.fetch(content);
+    /// See `crate::ahead`: whatever is heard of soon.
+    pub fn event_index(&self) -> Option<&PrefixIndex> {
+        match &self.index {
+            Index::Events(index) => Some(index),
+            _ => None,
         }
     }
 
-    /// See `crate::ahead`: `event` will be heard soon.
-    pub fn fetch_event(&self, event: &CacheEvent) {
-        if let Index::Events(index) = &self.index {
-            index.fetch_event(event);
+    /// See `crate::ahead`: a request completes soon.
+    pub fn fetch_request(&self, id: RequestId) {
+        if let Some(request) = self.in_flight.get(&id) {
+            fetch_at(&request.runs, 0);
         }
     }
 

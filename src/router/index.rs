@@ -87,9 +87,21 @@ impl<H: Holder> RunIndex<H> {
         best
     }
 
-    /// See `crate::ahead`.
+    /// See `crate::ahead`: the three looks that lead to a run, in order.
+    pub fn fetch_page(&self, content: u64) {
+        self.runs.fetch_page(content);
+    }
+
+    /// The second.
     pub fn fetch(&self, content: u64) {
         self.runs.fetch(content);
+    }
+
+    /// The third.
+    pub fn fetch_others(&self, content: u64) {
+        if let Some(holders) = self.runs.get(content) {
+            holders.fetch_others();
+        }
     }
 
     /// The same for the first of some runs.
@@ -181,13 +193,6 @@ impl Holder for BlockSet {
 pub type PrefixIndex = RunIndex<BlockSet>;
 
 impl PrefixIndex {
-    /// See `crate::ahead`: `event` will be applied soon.
-    pub fn fetch_event(&self, event: &CacheEvent) {
-        if let CacheEvent::Stored { run, .. } | CacheEvent::Removed { run, .. } = event {
-            self.fetch(run.content);
-        }
-    }
-
     /// Follows a worker's cache.
     pub fn apply(&mut self, worker: u32, event: &CacheEvent) {
         match event {

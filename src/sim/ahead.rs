@@ -3,6 +3,9 @@
 use super::Simulation;
 use super::event::Event;
 use crate::ahead::fetch_at;
+use crate::prompt::CacheEvent;
+use crate::router::Frontend;
+use crate::router::index::PrefixIndex;
 
 /// Fewer workers than this fit into the processor's caches.
 const MANY: usize = 64;
@@ -15,8 +18,8 @@ impl Simulation<'_> {
             return;
         }
         let looks = [
-            Self::fetch_changes,
-            Self::fetch_ending,
+            Self::fetch_rest,
+            Self::fetch_runs,
             Self::fetch_requests,
             Self::fetch_lists,
             Self::fetch_worker,
@@ -43,27 +46,56 @@ impl Simulation<'_> {
         self.recorder.fetch(worker, self.now);
     }
 
-    /// The requests that take a step, and the piece that loses blocks.
+    /// The requests that take a step, the piece that loses blocks, and where truth and routers keep what
+    /// they know of those that go.
     fn fetch_requests(&self, worker: usize) {
         self.workers[worker].fetch_requests();
-        self.caches[self.cache_of(worker)].fetch_victim();
-    }
-
-    /// What the request that ends refers to.
-    fn fetch_ending(&self, worker: usize) {
-        if let Some(lease) = self.workers[worker].fetch_ending() {
-            self.caches[self.cache_of(worker)].fetch_lease(lease);
-        }
-    }
-
-    /// What is known of the blocks that come and go, and what routers will be told of.
-    fn fetch_changes(&self, worker: usize) {
+        let cache = &self.caches[self.cache_of(worker)];
+        cache.fetch_victim();
         for (content, _) in &self.going[worker] {
-            self.truth.fetch(*content);
-            self.routers.iter().for_each(|router| router.fetch(*content));
+            cache.fetch_run(*content);
+            self.indexes().for_each(|index| index.fetch_page(*content));
         }
-        for event in &self.pending_events[worker] {
-            self.routers.iter().for_each(|router| router.fetch_event(event));
+        self.fetch_events(worker, PrefixIndex::fetch_page);
+    }
+
+    /// What the request that ends refers to, the runs of one that enters, and what is known of the
+    /// blocks that go.
+    fn fetch_runs(&self, worker: usize) {
+        let cache = &self.caches[self.cache_of(worker)];
+        if let Some(sequence) = self.workers[worker].ending() {
+            sequence.fetch();
+            cache.fetch_lease(&sequence.lease);
         }
+        self.workers[worker].entering().iter().for_each(|run| cache.fetch_run(run.content));
+        for (content, _) in &self.going[worker] {
+            self.indexes().for_each(|index| index.fetch(*content));
+        }
+        self.fetch_events(worker, PrefixIndex::fetch);
+    }
+
+    /// Who else holds those blocks, and what all know of the request that ends.
+    fn fetch_rest(&self, worker: usize) {
+        for (content, _) in &self.going[worker] {
+            self.indexes().for_each(|index| index.fetch_others(*content));
+        }
+        self.fetch_events(worker, PrefixIndex::fetch_others);
+        if let Some(sequence) = self.workers[worker].ending() {
+            self.caches[self.cache_of(worker)].fetch_leased(&sequence.lease);
+            self.source.fetch(sequence.record.id);
+            self.routers.iter().for_each(|router| router.fetch_request(sequence.record.id));
+        }
+    }
+
+    /// What routers know of the blocks that they will be told of.
+    fn fetch_events(&self, worker: usize, look: impl Fn(&PrefixIndex, u64)) {
+        for content in self.pending_events[worker].iter().filter_map(CacheEvent::content) {
+            self.routers.iter().filter_map(Frontend::event_index).for_each(|at| look(at, content));
+        }
+    }
+
+    /// All that follow KV events.
+    pub(super) fn indexes(&self) -> impl Iterator<Item = &PrefixIndex> {
+        self.routers.iter().filter_map(Frontend::event_index).chain([&self.truth])
     }
 }

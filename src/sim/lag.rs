@@ -4,7 +4,7 @@ use super::Simulation;
 use super::steps::deliver;
 use super::watch::Watcher;
 use super::worker::{Known, Passed};
-use crate::prompt::BlockRun;
+use crate::prompt::{BlockRun, CacheEvent};
 
 impl Simulation<'_> {
     /// Accounts for the steps of a stretch that have ended, and for the blocks that they and the one
@@ -67,9 +67,8 @@ impl Simulation<'_> {
     fn tell(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
         let events = self.caches[cache].events();
-        for event in events {
-            self.truth.fetch_event(event);
-            self.routers.iter().for_each(|router| router.fetch_event(event));
+        for content in events.iter().filter_map(CacheEvent::content) {
+            self.indexes().for_each(|index| index.fetch(content));
         }
         events.iter().for_each(|event| self.truth.apply(worker as u32, event));
         if self.events_wanted {

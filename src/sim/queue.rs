@@ -1,13 +1,7 @@
 //! The event queue: ordered by time, then rank, then place, then order of insertion.
-//!
-//! The next few events lie in a list of their own, so that one can look at them before they happen.
 
+use crate::soonest::Soonest;
 use crate::units::Nanos;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
-
-/// Events in the list, while there are as many.
-const FRONT: usize = 8;
 
 /// Bits of an event's place, and of its number.
 const PLACE: u32 = 22;
@@ -27,9 +21,7 @@ pub trait Ranked {
 
 /// A queue of events `E`, of fewer than 2^40.
 pub struct EventQueue<E> {
-    /// Descending, so that the next is the last; all of it comes before all of the heap.
-    front: Vec<Entry<E>>,
-    heap: BinaryHeap<Reverse<Entry<E>>>,
+    soonest: Soonest<Entry<E>>,
     inserted: u64,
 }
 
@@ -68,7 +60,7 @@ impl<E> Ord for Entry<E> {
 
 impl<E: Ranked> Default for EventQueue<E> {
     fn default() -> Self {
-        EventQueue { front: Vec::with_capacity(FRONT), heap: BinaryHeap::new(), inserted: 0 }
+        EventQueue { soonest: Soonest::default(), inserted: 0 }
     }
 }
 
@@ -79,35 +71,22 @@ impl<E: Ranked> EventQueue<E> {
         let (rank, place) = (u64::from(event.rank()), u64::from(event.place()));
         debug_assert!(rank < 4 && place < 1 << PLACE && self.inserted < 1 << NUMBER);
         let order = rank << (PLACE + NUMBER) | place << NUMBER | self.inserted;
-        let entry = Entry { key: u128::from(at.0) << 64 | u128::from(order), event };
-        if self.front.len() == FRONT {
-            if self.front[0] < entry {
-                self.heap.push(Reverse(entry));
-                return;
-            }
-            self.heap.push(Reverse(self.front.remove(0)));
-        }
-        let place = self.front.iter().position(|other| *other < entry);
-        self.front.insert(place.unwrap_or(self.front.len()), entry);
+        self.soonest.push(Entry { key: u128::from(at.0) << 64 | u128::from(order), event });
     }
 
     /// Time and rank of the next event.
     pub fn peek(&self) -> Option<(Nanos, u8)> {
-        self.front.last().map(|next| (next.at(), next.rank()))
+        self.soonest.peek().map(|next| (next.at(), next.rank()))
     }
 
     /// The event that happens after `others` others, if it is one of the soonest.
     pub fn soon(&self, others: usize) -> Option<&E> {
-        let place = self.front.len().checked_sub(others + 1)?;
-        Some(&self.front[place].event)
+        self.soonest.soon(others).map(|entry| &entry.event)
     }
 
     /// Takes the next event.
     pub fn pop(&mut self) -> Option<(Nanos, E)> {
-        let next = self.front.pop()?;
-        if let Some(Reverse(entry)) = self.heap.pop() {
-            self.front.insert(0, entry);
-        }
+        let next = self.soonest.pop()?;
         Some((next.at(), next.event))
     }
 }

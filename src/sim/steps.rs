@@ -65,7 +65,9 @@ impl Simulation<'_> {
     pub(super) fn collect_events(&mut self, worker: usize) {
         let cache = self.cache_of(worker);
         let events = self.caches[cache].events();
-        events.iter().for_each(|event| self.truth.fetch_event(event));
+        let contents = events.iter().filter_map(CacheEvent::content);
+        contents.clone().for_each(|content| self.truth.fetch_page(content));
+        contents.for_each(|content| self.truth.fetch(content));
         events.iter().for_each(|event| self.truth.apply(cache as u32, event));
         if self.events_wanted {
             self.pending_events[worker].extend_from_slice(events);

@@ -28,16 +28,15 @@
 
 use super::law::MAX_TOKENS;
 use super::{SessionStream, Source, generate};
-use crate::ahead::fetch_at;
+use crate::ahead::{fetch, fetch_at};
 use crate::error::{Error, Result};
+use crate::flat_map::FlatMap;
 use crate::prompt::{Segment, total_tokens};
 use crate::request::{Request, RequestId};
 use crate::scenario::{WorkloadKind, WorkloadSpec};
+use crate::soonest::Soonest;
 use crate::units::Nanos;
-use rustc_hash::FxHashMap;
 use slab::Slab;
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 
 mod session;
 mod starts;
@@ -77,9 +76,9 @@ pub struct LoadDriver {
     /// Sessions with turns that have not completed.
     active: Slab<Active>,
     /// Turns that wait for nothing but their time and, in a closed loop, a slot.
-    ready: BinaryHeap<Reverse<Due>>,
+    ready: Soonest<Due>,
     /// Key of the session of each turn that has been taken and has not completed.
-    in_flight: FxHashMap<RequestId, usize>,
+    in_flight: FlatMap<u32>,
     /// Trace times are divided by this; 1 for generated sessions.
     speedup: f64,
     /// Arrival of the last request taken.
@@ -130,8 +129,8 @@ impl LoadDriver {
             sessions: Sessions::new(sessions, workload.requests.unwrap_or(u64::MAX)),
             starts,
             active: Slab::new(),
-            ready: BinaryHeap::new(),
-            in_flight: FxHashMap::default(),
+            ready: Soonest::default(),
+            in_flight: FlatMap::default(),
             speedup: if trace { workload.speedup } else { 1.0 },
             clock: Nanos::ZERO,
             end: workload.duration,
@@ -143,7 +142,7 @@ impl LoadDriver {
     /// Where the next request comes from, as far as is known now, and when it arrives.
     fn decide(&mut self) -> Result<Option<(Next, Nanos)>> {
         self.start_due_sessions()?;
-        let turn = self.ready.peek().map(|Reverse((at, ..))| *at);
+        let turn = self.ready.peek().map(|(at, ..)| *at);
         let next = match &self.starts {
             Starts::Open { .. } => turn.map(Next::Ready),
             Starts::Requests(slots) => {
@@ -200,7 +199,7 @@ impl LoadDriver {
             };
             let start = self.starts.of(session, self.speedup);
             // At equal times the turns at hand go first: their ids are lower.
-            let first = self.ready.peek().map(|Reverse((at, ..))| *at);
+            let first = self.ready.peek().map(|(at, ..)| *at);
             if first.is_some_and(|first| first <= start) || self.has_ended(start) {
                 break;
             }
@@ -219,18 +218,29 @@ impl LoadDriver {
         for (id, turn) in (first..).zip(&session.turns) {
             if let Some(offset) = unconditional(&turn.when) {
                 let wait = scaled(offset.saturating_sub(lead), self.speedup);
-                self.ready.push(Reverse((start + wait, id, entry.key())));
+                self.ready.push((start + wait, id, entry.key()));
             }
         }
         entry.insert(Active::new(first, session));
         Ok(())
     }
 
-    /// See `crate::ahead`: the turn that is most likely taken next.
+    /// See `crate::ahead`: the turns that are most likely taken next, each by what the look before it
+    /// has fetched.
     fn fetch_next(&self) {
-        if let Some(Reverse((_, id, key))) = self.ready.peek() {
-            let active = &self.active[*key];
+        let soon = |before| self.ready.soon(before).map(|(_, id, key)| (id, &self.active[*key]));
+        if let Some((id, active)) = soon(0)
+            && let Some(turn) = &active.turns[(id - active.first) as usize].turn
+        {
+            fetch_at(&turn.prompt, 0);
+            fetch_at(&turn.prompt, 4);
+            fetch_at(&turn.output, 0);
+        }
+        if let Some((id, active)) = soon(1) {
             fetch_at(&active.turns, (id - active.first) as usize);
+        }
+        if let Some((_, active)) = soon(3) {
+            fetch(active);
         }
     }
 
@@ -244,7 +254,7 @@ impl LoadDriver {
         let output_tokens = length(&turn.output, || name("output"))?;
         let mut segments = turn.prompt;
         segments.extend(turn.output);
-        self.in_flight.insert(id, key);
+        self.in_flight.get_or_insert(id, key as u32);
         Ok(Request {
             id,
             session: active.session,
@@ -268,7 +278,7 @@ impl Source for LoadDriver {
         if let Next::New(start) = next {
             self.start_next(start)?;
         }
-        let Reverse((_, id, key)) = self.ready.pop().ok_or_else(nothing)?;
+        let (_, id, key) = self.ready.pop().ok_or_else(nothing)?;
         self.starts.taken();
         self.tick(arrival)?;
         self.fetch_next();
@@ -276,11 +286,12 @@ impl Source for LoadDriver {
     }
 
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
-        let key = self.in_flight.remove(&id).expect("only what was taken completes, and once");
+        let key = self.in_flight.get(id).expect("only what was taken completes, and once") as usize;
+        self.in_flight.remove(id);
         let active = &mut self.active[key];
         let (first, speedup, ready) = (active.first, self.speedup, &mut self.ready);
         active.complete((id - first) as usize, |place, pause| {
-            ready.push(Reverse((now + scaled(pause, speedup), first + u64::from(place), key)));
+            ready.push((now + scaled(pause, speedup), first + u64::from(place), key));
         });
         let session_over = active.left == 0;
         if session_over {
@@ -288,6 +299,12 @@ impl Source for LoadDriver {
         }
         self.starts.completed(session_over, now);
         session_over
+    }
+
+    fn fetch(&self, id: RequestId) {
+        if let Some(key) = self.in_flight.get(id) {
+            fetch(&self.active[key as usize]);
+        }
     }
 }
 

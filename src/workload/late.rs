@@ -31,6 +31,10 @@ impl Source for Late {
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
         self.source.on_complete(id, now)
     }
+
+    fn fetch(&self, id: RequestId) {
+        self.source.fetch(id);
+    }
 }
 
 #[cfg(test)]

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::prompt::Segment;
 use crate::request::{Request, RequestId};
 use crate::units::Nanos;
+use smallvec::SmallVec;
 
 pub mod arrival;
 pub mod driver;
@@ -36,6 +37,9 @@ pub trait Source: Send {
     /// A request completed or was rejected at `now`. Whether its session has no request left to take
     /// or to complete, as far as that is known.
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool;
+
+    /// See `crate::ahead`: a request completes soon.
+    fn fetch(&self, _id: RequestId) {}
 }
 
 /// A session: turns that may wait for each other. Single requests are sessions of one turn.
@@ -56,8 +60,8 @@ pub struct Turn {
     pub when: When,
     /// Content of the prompt, at least one token.
     pub prompt: Vec<Segment>,
-    /// Content of the output, at least one token.
-    pub output: Vec<Segment>,
+    /// Content of the output, at least one token; mostly one segment.
+    pub output: SmallVec<[Segment; 1]>,
 }
 
 /// When a turn is sent.
@@ -65,8 +69,9 @@ pub struct Turn {
 pub enum When {
     /// This long after the session's start.
     Offset(Nanos),
-    /// This long after the last of these turns (places in the session, all earlier) has completed.
-    After(Vec<u32>, Nanos),
+    /// This long after the last of these turns (places in the session, all earlier) has completed;
+    /// mostly it is one.
+    After(SmallVec<[u32; 4]>, Nanos),
 }
 
 /// Sessions in order of number; of start, too, where they have one.

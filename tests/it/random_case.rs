@@ -9,6 +9,7 @@ use kvroute::units::Nanos;
 use kvroute::workload::driver::LoadDriver;
 use kvroute::workload::{Session, SessionStream, Source, Turn, When, trace};
 use proptest::prelude::*;
+use smallvec::smallvec;
 use std::path::Path;
 
 /// A turn: segments (content, tokens) added to the prompt, output tokens, pause before it in ms.
@@ -156,9 +157,9 @@ fn session(id: u64, start: Nanos, drawn: &[DrawnTurn]) -> Session {
         let output = Segment { content, tokens: *output_tokens };
         let when = match place.checked_sub(1) {
             None => When::Offset(Nanos::ZERO),
-            Some(before) => When::After(vec![before], Nanos(pause * 1_000_000)),
+            Some(before) => When::After(smallvec![before], Nanos(pause * 1_000_000)),
         };
-        turns.push(Turn { when, prompt: said.clone(), output: vec![output] });
+        turns.push(Turn { when, prompt: said.clone(), output: smallvec![output] });
         said.push(output);
     }
     Session { id, start: Some(start), turns }

@@ -6,7 +6,7 @@ use kvroute::compare::open_workload;
 use kvroute::error::Result;
 use kvroute::hash::{VllmAlgorithm, VllmHash};
 use kvroute::metrics::summary::RunSummary;
-use kvroute::prompt::{BlockRun, CacheEvent, Paths, Segment, block_runs};
+use kvroute::prompt::{BlockRun, CacheEvent, Paths, block_runs};
 use kvroute::request::RequestRecord;
 use kvroute::sim::{Control, Setup, Sink, run};
 use kvroute::units::Nanos;
@@ -212,7 +212,7 @@ fn hashes_of_blocks(path: &Path, block: u32, recorded: &[Recorded]) -> HashMap<(
     for row in recorded {
         let Session { mut turns, .. } = stream.next_session().unwrap().unwrap();
         let turn = turns.remove(0);
-        let segments: Vec<Segment> = [turn.prompt, turn.output].concat();
+        let segments = [&turn.prompt[..], &turn.output[..]].concat();
         let tokens = [&row.prompt_ids[..], &row.output_ids[..]].concat();
         let (runs, _) = paths.shorten(&block_runs(&segments, block), usize::MAX);
         let hashes = algorithm.blocks(root, &tokens, block);

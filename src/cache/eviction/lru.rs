@@ -65,6 +65,10 @@ impl Eviction for Lru {
         fetch_at(&self.links, 0);
     }
 
+    fn fetch_piece(&self, id: u32) {
+        fetch_at(&self.links, id as usize + 1);
+    }
+
     fn tail_first(&self) -> bool {
         true
     }

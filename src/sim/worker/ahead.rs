@@ -1,8 +1,8 @@
 //! See `crate::ahead`: each goes by what the one before it has fetched.
 
-use super::Worker;
+use super::{Sequence, Worker};
 use crate::ahead::{fetch, fetch_at};
-use crate::cache::Lease;
+use crate::prompt::BlockRun;
 
 impl Worker {
     /// The worker itself.
@@ -22,7 +22,7 @@ impl Worker {
 
     /// The first requests, and the one that ends next, if it cruises.
     pub fn fetch_requests(&self) {
-        for at in [0, 1, 2, self.cruise.finishing()] {
+        for at in [0, 1, 2, self.cruise.ending().unwrap_or(usize::MAX)] {
             if let Some(sequence) = self.running.get(at) {
                 fetch(&sequence.lease);
                 fetch(&sequence.runs);
@@ -30,11 +30,21 @@ impl Worker {
         }
     }
 
-    /// What the request that ends next refers to, if the worker cruises; its lease.
-    pub fn fetch_ending(&self) -> Option<&Lease> {
-        let sequence = self.running.get(self.cruise.finishing())?;
-        fetch(&*sequence.record);
-        fetch_at(&sequence.runs, 0);
-        Some(&sequence.lease)
+    /// The request that ends with the steps under way, if that is known.
+    pub fn ending(&self) -> Option<&Sequence> {
+        self.running.get(self.cruise.ending()?)
+    }
+
+    /// The runs of the request that is admitted next, if one waits.
+    pub fn entering(&self) -> &[BlockRun] {
+        self.waiting.front().map_or(&[], |sequence| &sequence.runs)
+    }
+}
+
+impl Sequence {
+    /// What it refers to.
+    pub fn fetch(&self) {
+        fetch(&*self.record);
+        fetch_at(&self.runs, 0);
     }
 }

@@ -161,9 +161,10 @@ impl Cruise {
         self.steps == self.finish
     }
 
-    /// Place of the request that ends first, if the worker cruises; else of none.
-    pub fn finishing(&self) -> usize {
-        if self.on { self.finishing } else { usize::MAX }
+    /// Place of the request that ends with the last step planned, if one does.
+    pub fn ending(&self) -> Option<usize> {
+        let planned = self.stretch.steps.len() - self.stretch.settled + usize::from(self.alone);
+        (self.on && self.steps + planned as u32 == self.finish).then_some(self.finishing)
     }
 
     /// The batch of the step that comes.

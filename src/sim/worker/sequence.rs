@@ -9,7 +9,7 @@ use std::sync::Arc;
 /// A request on a worker: what steps need of it is together, all else elsewhere. A large cluster's
 /// requests do not fit into the processor's caches.
 pub struct Sequence {
-    pub(super) lease: Lease,
+    pub(in crate::sim) lease: Lease,
     /// Tokens whose KV is in the cache.
     pub(super) computed: u32,
     /// Output tokens made.

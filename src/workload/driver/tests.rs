@@ -3,6 +3,7 @@ use crate::prompt::mix;
 use crate::scenario::ArrivalSpec;
 use crate::workload::{Session, Turn, When};
 use proptest::prelude::*;
+use smallvec::{SmallVec, smallvec};
 use std::collections::{BTreeMap, BTreeSet};
 
 mod shapes;
@@ -17,8 +18,8 @@ impl SessionStream for Listed {
 }
 
 fn turn(when: When) -> Turn {
-    let text = |content, tokens| vec![Segment { content, tokens }];
-    Turn { when, prompt: text(1, 10), output: text(2, 3) }
+    let text = |content, tokens| Segment { content, tokens };
+    Turn { when, prompt: vec![text(1, 10)], output: smallvec![text(2, 3)] }
 }
 
 fn session(id: u64, start: Option<u64>, whens: impl IntoIterator<Item = When>) -> Session {
@@ -123,7 +124,8 @@ fn some_sessions() -> impl Strategy<Value = Vec<Session>> {
             .map(|(id, (gap, turns))| {
                 start += gap;
                 let whens = (0u32..).zip(turns).map(|(place, (mask, pause))| {
-                    let earlier: Vec<u32> = (0..place).filter(|p| mask >> p & 1 == 1).collect();
+                    let earlier: SmallVec<[u32; 4]> =
+                        (0..place).filter(|p| mask >> p & 1 == 1).collect();
                     match earlier.is_empty() {
                         true if place == 0 => When::Offset(Nanos::ZERO),
                         true => When::Offset(Nanos(pause)),
@@ -218,7 +220,7 @@ fn arrivals_of(requests: &[Request]) -> Vec<(RequestId, u64)> {
 fn trace_times_are_divided_by_the_speed_up() {
     let sessions = [
         session(0, Some(0), [When::Offset(Nanos(0)), When::Offset(Nanos(50))]),
-        session(1, Some(101), [When::Offset(Nanos(0)), When::After(vec![0], Nanos(30))]),
+        session(1, Some(101), [When::Offset(Nanos(0)), When::After(smallvec![0], Nanos(30))]),
     ];
     let mut spec = spec(Some(ArrivalSpec::Timestamps), None);
     spec.speedup = 2.0;

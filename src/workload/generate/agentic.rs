@@ -9,12 +9,13 @@
 //! others, and the parent goes on when all of them have answered, their last outputs standing in
 //! its context in place of a tool result. Sub-agents start none themselves.
 
-use super::{AgenticSpec, Generator, Pen, Texts};
+use super::{AgenticSpec, Generator, Pen, Texts, with_room};
 use crate::prompt::Segment;
 use crate::rng::Rng;
 use crate::units::Nanos;
 use crate::workload::{Turn, When};
 use rand::RngExt;
+use smallvec::{SmallVec, smallvec};
 
 pub(super) struct Agentic {
     pub(super) spec: AgenticSpec,
@@ -61,7 +62,7 @@ impl Run<'_> {
                 self.sub_agents(place, &mut context)
             } else {
                 context.push(self.pen.text(&self.spec.tool_result));
-                vec![place]
+                smallvec![place]
             };
             when = When::After(waits_for, self.pen.time(&self.spec.tool_time));
         }
@@ -70,13 +71,13 @@ impl Run<'_> {
     /// One request with `context` as its prompt; the output joins the context. Its place.
     fn step(&mut self, when: When, context: &mut Vec<Segment>) -> u32 {
         let output = self.pen.text(&self.spec.output);
-        self.turns.push(Turn { when, prompt: context.clone(), output: vec![output] });
+        self.turns.push(Turn { when, prompt: with_room(context), output: smallvec![output] });
         context.push(output);
         self.turns.len() as u32 - 1
     }
 
     /// Sub-agents started by step `parent`; their answers join `context`. Places of their last steps.
-    fn sub_agents(&mut self, parent: u32, context: &mut Vec<Segment>) -> Vec<u32> {
+    fn sub_agents(&mut self, parent: u32, context: &mut Vec<Segment>) -> SmallVec<[u32; 4]> {
         let count = self.pen.count(&self.spec.sub_agents);
         (0..count).map(|_| self.sub_agent(parent, context)).collect()
     }
@@ -85,11 +86,11 @@ impl Run<'_> {
         let mut context = self.branch.clone();
         context.push(self.pen.text(&self.spec.sub_task));
         let steps = self.pen.count(&self.spec.sub_agent_steps);
-        let mut place = self.step(When::After(vec![parent], Nanos::ZERO), &mut context);
+        let mut place = self.step(When::After(smallvec![parent], Nanos::ZERO), &mut context);
         for _ in 1..steps {
             context.push(self.pen.text(&self.spec.tool_result));
             let pause = self.pen.time(&self.spec.tool_time);
-            place = self.step(When::After(vec![place], pause), &mut context);
+            place = self.step(When::After(smallvec![place], pause), &mut context);
         }
         answers.extend(context.last());
         place

@@ -24,6 +24,7 @@ use crate::scenario::{
 use crate::units::Nanos;
 use crate::workload::{Session, SessionStream, Turn, When, law};
 use rand_distr::{Distribution, Zipf};
+use smallvec::smallvec;
 
 /// Most turns, steps or sub-agents at a time. A session is made whole, and its prompts repeat each
 /// other, so its size grows with the square of its turns.
@@ -191,7 +192,14 @@ impl Pen {
 
 /// A session of one request.
 fn single(prompt: Vec<Segment>, output: Segment) -> Vec<Turn> {
-    vec![Turn { when: When::Offset(Nanos::ZERO), prompt, output: vec![output] }]
+    vec![Turn { when: When::Offset(Nanos::ZERO), prompt, output: smallvec![output] }]
+}
+
+/// The same prompt, with room for the output that will be put behind it.
+fn with_room(prompt: &[Segment]) -> Vec<Segment> {
+    let mut copy = Vec::with_capacity(prompt.len() + 1);
+    copy.extend_from_slice(prompt);
+    copy
 }
 
 #[cfg(test)]

@@ -3,10 +3,11 @@
 //! Turn k+1 is sent a think time after turn k has completed. An output is content like any other:
 //! the next prompt contains it, so what was generated can be hit as well as what was asked.
 
-use super::{Generator, MultiTurnSpec, Texts};
+use super::{Generator, MultiTurnSpec, Texts, with_room};
 use crate::prompt::Segment;
 use crate::units::Nanos;
 use crate::workload::{Turn, When};
+use smallvec::smallvec;
 
 pub(super) struct MultiTurn {
     pub(super) spec: MultiTurnSpec,
@@ -25,11 +26,11 @@ impl Generator for MultiTurn {
                 (&spec.first, When::Offset(Nanos::ZERO))
             } else {
                 let pause = pen.time(&spec.think_time);
-                (&spec.follow_up, When::After(vec![turn - 1], pause))
+                (&spec.follow_up, When::After(smallvec![turn - 1], pause))
             };
             context.push(pen.text(text));
             let output = pen.text(&spec.output);
-            turns.push(Turn { when, prompt: context.clone(), output: vec![output] });
+            turns.push(Turn { when, prompt: with_room(&context), output: smallvec![output] });
             context.push(output);
         }
         turns

@@ -101,7 +101,7 @@ fn shared(a: &[Segment], b: &[Segment]) -> u64 {
 
 /// Prompt and output, as the next turn sees them.
 fn whole(turn: &Turn) -> Vec<Segment> {
-    [turn.prompt.clone(), turn.output.clone()].concat()
+    [&turn.prompt[..], &turn.output[..]].concat()
 }
 
 fn contents(turns: &[Turn]) -> BTreeSet<u64> {
@@ -178,7 +178,7 @@ fn a_prompt_contains_all_earlier_turns_of_its_conversation() {
             let before = whole(&pair[0]);
             assert_eq!(shared(&before, &pair[1].prompt), total_tokens(&before));
             assert!(total_tokens(&pair[1].prompt) > total_tokens(&before));
-            assert!(matches!(&pair[1].when, When::After(on, _) if *on == [place]));
+            assert!(matches!(&pair[1].when, When::After(on, _) if on[..] == [place]));
         }
     }
     let mut alone = spec(MULTI_TURN);

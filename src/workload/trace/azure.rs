@@ -7,6 +7,7 @@ use super::csv_line::{Columns, loose};
 use super::records::{Fault, echo};
 use super::rows::{Parsed, Row, RowFormat};
 use crate::units::Nanos;
+use smallvec::smallvec;
 
 const WANTED: [&str; 3] = ["TIMESTAMP", "ContextTokens", "GeneratedTokens"];
 const SECONDS_PER_DAY: i64 = 86_400;
@@ -42,7 +43,7 @@ impl Row {
         Row {
             at: Some(at),
             prompt: vec![Content::Unique.segment([line, 0], prompt_tokens)],
-            output: vec![Content::Output.segment([line, 0], output_tokens)],
+            output: smallvec![Content::Output.segment([line, 0], output_tokens)],
             chat: None,
         }
     }

@@ -14,6 +14,7 @@ use crate::units::Nanos;
 use crate::workload::{Session, Turn, When};
 use rustc_hash::FxHashMap;
 use serde::Deserialize;
+use smallvec::smallvec;
 use std::vec::IntoIter;
 
 const BLOCK: u32 = 16;
@@ -53,7 +54,7 @@ impl RowFormat for Bailian {
         Ok(Parsed::Row(Row {
             at: Some(at),
             prompt,
-            output: vec![Content::Output.segment([number, 0], output_tokens)],
+            output: smallvec![Content::Output.segment([number, 0], output_tokens)],
             chat: Some(chat),
         }))
     }

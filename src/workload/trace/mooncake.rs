@@ -6,6 +6,7 @@ use super::records::Fault;
 use super::rows::{Parsed, Row, RowFormat};
 use super::{Content, hashed};
 use serde::Deserialize;
+use smallvec::smallvec;
 
 const BLOCK: u32 = 512;
 const NS_PER_MS: u64 = 1_000_000;
@@ -36,7 +37,7 @@ impl RowFormat for Mooncake {
         Ok(Parsed::Row(Row {
             at: Some(at),
             prompt,
-            output: vec![Content::Output.segment([number, 0], output_tokens)],
+            output: smallvec![Content::Output.segment([number, 0], output_tokens)],
             chat: None,
         }))
     }

@@ -4,6 +4,7 @@ use super::records::{Fault, Records};
 use crate::error::{Error, Result};
 use crate::prompt::Segment;
 use crate::units::Nanos;
+use smallvec::SmallVec;
 use std::path::Path;
 use std::vec::IntoIter;
 
@@ -22,7 +23,7 @@ pub(super) struct Row {
     /// As written in the file, if it is; from [`Rows::next`], since the first arrival.
     pub(super) at: Option<Nanos>,
     pub(super) prompt: Vec<Segment>,
-    pub(super) output: Vec<Segment>,
+    pub(super) output: SmallVec<[Segment; 1]>,
     pub(super) chat: Option<Chat>,
 }
 

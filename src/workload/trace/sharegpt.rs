@@ -11,6 +11,7 @@ use crate::prompt::Segment;
 use crate::units::Nanos;
 use crate::workload::{Turn, When};
 use serde::Deserialize;
+use smallvec::smallvec;
 use std::borrow::Cow;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -46,7 +47,7 @@ pub(super) fn parse(text: &[u8], _line: u64) -> Result<Vec<Turn>, Fault> {
             turns.push(Turn {
                 when: after(turns.len()),
                 prompt: history.clone(),
-                output: vec![said],
+                output: smallvec![said],
             });
         }
         history.push(said);
@@ -56,7 +57,7 @@ pub(super) fn parse(text: &[u8], _line: u64) -> Result<Vec<Turn>, Fault> {
 
 fn after(turns: usize) -> When {
     match turns.checked_sub(1) {
-        Some(previous) => When::After(vec![previous as u32], Nanos::ZERO),
+        Some(previous) => When::After(smallvec![previous as u32], Nanos::ZERO),
         None => When::Offset(Nanos::ZERO),
     }
 }

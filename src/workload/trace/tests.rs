@@ -8,6 +8,7 @@ use crate::units::Nanos;
 use crate::workload::{Session, SessionStream, When};
 use flate2::{Compression, write::GzEncoder};
 use proptest::prelude::*;
+use smallvec::smallvec;
 use std::io::{Cursor, Read, Write};
 
 fn stream(text: impl Into<Vec<u8>>, spec: &WorkloadSpec) -> Result<TraceStream> {
@@ -136,7 +137,7 @@ fn recorded_tokens_make_equal_blocks_wherever_prompt_and_output_meet() {
     assert_eq!((lengths(&sessions), starts_ms(&sessions)), (vec![(3, 3), (5, 1)], vec![0, 250]));
     let whole = |session: &Session| {
         let turn = &session.turns[0];
-        [turn.prompt.clone(), turn.output.clone()].concat()
+        [&turn.prompt[..], &turn.output[..]].concat()
     };
     let (a, b) = (whole(&sessions[0]), whole(&sessions[1]));
     for block in 1..=4 {
@@ -164,7 +165,7 @@ fn sharegpt_prompts_hold_all_that_was_said_before() {
     assert_eq!(lengths(&sessions), [(2, 2), (5, 1)]);
     let turns = &sessions[0].turns;
     assert_eq!(turns[1].prompt[1], turns[0].output[0]);
-    assert_eq!(turns[1].when, When::After(vec![0], Nanos::ZERO));
+    assert_eq!(turns[1].when, When::After(smallvec![0], Nanos::ZERO));
 }
 
 #[test]

@@ -50,7 +50,7 @@ impl RowFormat for Tokens {
         Ok(Parsed::Row(Row {
             at,
             prompt: segments(&line.prompt_ids),
-            output: segments(&line.output_ids),
+            output: segments(&line.output_ids).into(),
             chat: None,
         }))
     }

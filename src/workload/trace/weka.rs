@@ -11,6 +11,7 @@ use crate::prompt::Segment;
 use crate::units::Nanos;
 use crate::workload::{Turn, When};
 use serde::Deserialize;
+use smallvec::smallvec;
 
 const BLOCK: u32 = 64;
 const NS_PER_S: u64 = 1_000_000_000;
@@ -87,7 +88,7 @@ impl Reader {
         Ok(Turn {
             when: When::Offset(at),
             prompt: self.prompt(&entry.hash_ids, length, place)?,
-            output: vec![Content::Output.segment([self.line, place], output_tokens)],
+            output: smallvec![Content::Output.segment([self.line, place], output_tokens)],
         })
     }
 

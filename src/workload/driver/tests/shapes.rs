@@ -139,8 +139,8 @@ fn a_slot_is_held_through_pauses_and_a_sub_agent_needs_none() {
             None,
             [
                 When::Offset(Nanos(0)),
-                When::After(vec![0], Nanos(50)),
-                When::After(vec![0], Nanos(50)),
+                When::After(smallvec![0], Nanos(50)),
+                When::After(smallvec![0], Nanos(50)),
             ],
         ),
         session(1, None, [When::Offset(Nanos(0))]),
