@@ -36,7 +36,7 @@ rows = [
     for who, _ in large.most_common(26)
 ]
 # What a decision does for each worker.
-scoring = [who for who in large if any(part in who for part in ("Router>::route", "kv::Kv::route", "add_to", "pick::least"))]
+scoring = [who for who in large if any(part in who for part in ("Router>::route", "kv::Kv::route", "add_to", "::overlaps", "pick::least"))]
 scored = [sum(of[who] for who in scoring) for of in (small, large)]
 left = [of.total() - took for of, took in zip((small, large), scored)]
 commit = subprocess.run("git rev-parse --short HEAD", shell=True, capture_output=True, text=True).stdout.strip()

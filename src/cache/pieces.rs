@@ -69,7 +69,7 @@ impl IndexMut<u32> for Pieces {
 impl Pieces {
     /// The run's first head, if any of it is there.
     pub fn find(&self, content: u64) -> Option<u32> {
-        self.heads.get(content)
+        self.heads.get(content).copied()
     }
 
     /// See `crate::ahead`.
@@ -155,7 +155,7 @@ impl Pieces {
         let before = self.heads(content).take_while(|(_, piece)| piece.first < first).last();
         let link = match before {
             Some((before, _)) => &mut self.pieces[before as usize].next,
-            None => self.heads.get_or_insert(content, NONE),
+            None => self.heads.get_or_insert_with(content, || NONE),
         };
         let next = std::mem::replace(link, id);
         self[id].next = next;
@@ -170,7 +170,7 @@ impl Pieces {
         } else if next == NONE {
             self.heads.remove(content);
         } else {
-            *self.heads.get_or_insert(content, next) = next;
+            *self.heads.get_or_insert_with(content, || next) = next;
         }
     }
 

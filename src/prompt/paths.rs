@@ -102,7 +102,7 @@ impl Paths {
 
     fn known_or_new(&mut self, first: u64, runs: &[BlockRun]) -> Place {
         if let Some(place) = self.places.get(first) {
-            return place;
+            return *place;
         }
         let place = self.number(first);
         self.steps.push(Step::Head { then: place, later: place.head });
@@ -116,7 +116,7 @@ impl Paths {
         let head = u32::try_from(self.steps.len()).expect("memory ends before numbers do");
         let place = Place { number: self.next, head };
         self.next += 1;
-        *self.places.get_or_insert(key, place) = place;
+        self.places.get_or_insert_with(key, || place);
         place
     }
 
@@ -124,7 +124,7 @@ impl Paths {
     /// does not.
     fn beyond(&mut self, key: u64, passed: u32) -> u32 {
         let key = mix(&[key, u64::from(passed), BEYOND]);
-        let known = self.places.get(key);
+        let known = self.places.get(key).copied();
         known.unwrap_or_else(|| self.number(key)).number
     }
 }

@@ -6,8 +6,7 @@
 //! it does little but wait for memory. Keys that are hashes go into a hash map.
 
 use crate::ahead::fetch_at;
-use rustc_hash::FxHashMap;
-use std::collections::hash_map::Entry;
+use crate::flat_map::FlatMap;
 
 /// Entries of a page.
 const PAGE: usize = 32;
@@ -18,7 +17,7 @@ pub struct RunMap<V>(Kind<V>);
 
 #[derive(Clone, Debug)]
 enum Kind<V> {
-    Hashed(FxHashMap<u64, V>),
+    Hashed(FlatMap<Option<V>>),
     /// Pages that hold something; others are given back.
     Numbered(Vec<Option<Box<Page<V>>>>),
 }
@@ -38,7 +37,7 @@ impl<V> Page<V> {
 /// For keys that are hashes.
 impl<V> Default for RunMap<V> {
     fn default() -> Self {
-        RunMap(Kind::Hashed(FxHashMap::default()))
+        RunMap(Kind::Hashed(FlatMap::default()))
     }
 }
 
@@ -57,7 +56,7 @@ impl<V> RunMap<V> {
     /// What is kept for `content`.
     pub fn get(&self, content: u64) -> Option<&V> {
         match &self.0 {
-            Kind::Hashed(map) => map.get(&content),
+            Kind::Hashed(map) => map.get(content)?.as_ref(),
             Kind::Numbered(pages) => {
                 let (page, slot) = place(content);
                 pages.get(page)?.as_ref()?.slots[slot].as_ref()
@@ -74,10 +73,13 @@ impl<V> RunMap<V> {
 
     /// See `crate::ahead`.
     pub fn fetch(&self, content: u64) {
-        if let Kind::Numbered(pages) = &self.0 {
-            let (page, slot) = place(content);
-            if let Some(Some(page)) = pages.get(page) {
-                fetch_at(&page.slots, slot);
+        match &self.0 {
+            Kind::Hashed(map) => map.fetch(content),
+            Kind::Numbered(pages) => {
+                let (page, slot) = place(content);
+                if let Some(Some(page)) = pages.get(page) {
+                    fetch_at(&page.slots, slot);
+                }
             }
         }
     }
@@ -85,7 +87,7 @@ impl<V> RunMap<V> {
     /// The same, made where there is nothing.
     pub fn get_or_insert_with(&mut self, content: u64, make: impl FnOnce() -> V) -> &mut V {
         match &mut self.0 {
-            Kind::Hashed(map) => map.entry(content).or_insert_with(make),
+            Kind::Hashed(map) => map.get_or_insert_with(content, || None).get_or_insert_with(make),
             Kind::Numbered(pages) => {
                 let (page, slot) = place(content);
                 if pages.len() <= page {
@@ -105,10 +107,9 @@ impl<V> RunMap<V> {
     pub fn change(&mut self, content: u64, keep: impl FnOnce(&mut V) -> bool) {
         match &mut self.0 {
             Kind::Hashed(map) => {
-                if let Entry::Occupied(mut entry) = map.entry(content)
-                    && !keep(entry.get_mut())
-                {
-                    entry.remove();
+                let Some(Some(value)) = map.get_mut(content) else { return };
+                if !keep(value) {
+                    map.remove(content);
                 }
             }
             Kind::Numbered(pages) => {
@@ -130,7 +131,9 @@ impl<V> RunMap<V> {
     /// Drops everything that `keep` says no to.
     pub fn retain(&mut self, mut keep: impl FnMut(&mut V) -> bool) {
         match &mut self.0 {
-            Kind::Hashed(map) => map.retain(|_, value| keep(value)),
+            Kind::Hashed(map) => {
+                map.retain(|value| value.as_mut().is_some_and(&mut keep));
+            }
             Kind::Numbered(pages) => {
                 for at in pages {
                     let Some(page) = at else { continue };

@@ -79,6 +79,11 @@ impl ActiveBlocks {
         self.index.overlaps(runs, overlaps);
     }
 
+    /// See `crate::ahead`.
+    pub fn fetch(&self, runs: &[BlockRun]) {
+        self.index.fetch_runs(runs);
+    }
+
     /// A request goes to `worker`; how many blocks that adds.
     pub fn add(&mut self, worker: u32, runs: &[BlockRun]) -> u64 {
         let grown = |run: &BlockRun| {

@@ -5,12 +5,11 @@ use super::approximate::ApproximateIndex;
 use super::index::PrefixIndex;
 use super::polled::{Polled, PolledLoads};
 use super::{ClusterView, Explanation, IndexSource, Loads, Needs, RouteRequest, Router};
-use crate::ahead::fetch_at;
+use crate::flat_map::FlatMap;
 use crate::prompt::{BlockRun, CacheEvent};
 use crate::request::RequestId;
 use crate::rng::{Rng, Stream, stream};
 use crate::scenario::KvSpec;
-use rustc_hash::FxHashMap;
 use std::sync::Arc;
 
 /// What a router knows of its cluster beforehand.
@@ -38,6 +37,7 @@ pub struct Decision {
 }
 
 /// What a router remembers of a request in flight.
+#[derive(Default)]
 struct InFlight {
     worker: u32,
     /// Prefill load it added; 0 after its first token.
@@ -65,7 +65,7 @@ pub struct Frontend {
     /// What policies see instead of `loads`, where they go by the workers' metrics.
     polled: Option<PolledLoads>,
     active: ActiveBlocks,
-    in_flight: FxHashMap<RequestId, InFlight>,
+    in_flight: FlatMap<InFlight>,
     overlaps: Vec<u32>,
     active_overlaps: Vec<u32>,
 }
@@ -100,7 +100,7 @@ impl Frontend {
             loads: Loads::idle(facts.workers),
             polled: None,
             active: ActiveBlocks::default(),
-            in_flight: FxHashMap::default(),
+            in_flight: FlatMap::default(),
             overlaps: vec![0; overlaps],
             active_overlaps: vec![0; active_overlaps],
         }
@@ -181,12 +181,13 @@ impl Frontend {
             index.routed(worker, request.now, request.runs);
         }
         let (runs, prompt_runs) = (Arc::clone(runs), request.runs.len());
-        self.in_flight.insert(request.id, InFlight { worker, prefill_tokens, runs, prompt_runs });
+        let new = InFlight { worker, prefill_tokens, runs, prompt_runs };
+        self.in_flight.get_or_insert_with(request.id, || new);
     }
 
     /// A request got its first token: its prefill is done.
     pub fn on_first_token(&mut self, id: RequestId) {
-        if let Some(request) = self.in_flight.get_mut(&id) {
+        if let Some(request) = self.in_flight.get_mut(id) {
             let done = std::mem::take(&mut request.prefill_tokens);
             self.loads.prefill_tokens[request.worker as usize] -= done;
         }
@@ -195,7 +196,7 @@ impl Frontend {
     /// A request completed.
     pub fn on_complete(&mut self, id: RequestId) {
         self.on_first_token(id);
-        let Some(request) = self.in_flight.remove(&id) else {
+        let Some(request) = self.in_flight.remove(id) else {
             return;
         };
         let at = request.worker as usize;
@@ -228,10 +229,15 @@ impl Frontend {
         }
     }
 
-    /// See `crate::ahead`: a request completes soon.
+    /// See `crate::ahead`: something is heard of a request soon.
     pub fn fetch_request(&self, id: RequestId) {
-        if let Some(request) = self.in_flight.get(&id) {
-            fetch_at(&request.runs, 0);
+        self.in_flight.fetch(id);
+    }
+
+    /// See `crate::ahead`: a request for `runs` is routed or completes soon.
+    pub fn fetch_active(&self, runs: &[BlockRun]) {
+        if self.needs.active_blocks {
+            self.active.fetch(runs);
         }
     }
 

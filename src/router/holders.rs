@@ -4,7 +4,6 @@
 //! kept by worker, with the lengths of their prefixes in an array of their own, so that a query goes
 //! through a thousand of them a vector at a time.
 
-use crate::ahead::fetch;
 use smallvec::SmallVec;
 use std::num::NonZeroU32;
 
@@ -60,11 +59,6 @@ struct Many<H> {
 impl<H: Holder> Holders<H> {
     pub(super) fn new(worker: u32) -> Holders<H> {
         Holders { one: (Worker::new(worker), H::default()), others: None }
-    }
-
-    /// See `crate::ahead`.
-    pub(super) fn fetch_others(&self) {
-        self.others.iter().for_each(|others| fetch(&**others));
     }
 
     /// Changes what `worker` holds, from nothing if need be; afterwards it must hold something.

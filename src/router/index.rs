@@ -87,7 +87,7 @@ impl<H: Holder> RunIndex<H> {
         best
     }
 
-    /// See `crate::ahead`: the three looks that lead to a run, in order.
+    /// See `crate::ahead`: the two looks that lead to a run, in order.
     pub fn fetch_page(&self, content: u64) {
         self.runs.fetch_page(content);
     }
@@ -95,13 +95,6 @@ impl<H: Holder> RunIndex<H> {
     /// The second.
     pub fn fetch(&self, content: u64) {
         self.runs.fetch(content);
-    }
-
-    /// The third.
-    pub fn fetch_others(&self, content: u64) {
-        if let Some(holders) = self.runs.get(content) {
-            holders.fetch_others();
-        }
     }
 
     /// The same for the first of some runs.

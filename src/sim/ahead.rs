@@ -54,6 +54,7 @@ impl Simulation<'_> {
         cache.fetch_victim();
         for (content, _) in &self.going[worker] {
             cache.fetch_run(*content);
+            self.watch.fetch(*content);
             self.indexes().for_each(|index| index.fetch_page(*content));
         }
         self.fetch_events(worker, PrefixIndex::fetch_page);
@@ -66,6 +67,8 @@ impl Simulation<'_> {
         if let Some(sequence) = self.workers[worker].ending() {
             sequence.fetch();
             cache.fetch_lease(&sequence.lease);
+            self.source.fetch_place(sequence.record.id);
+            self.routers.iter().for_each(|router| router.fetch_request(sequence.record.id));
         }
         self.workers[worker].entering().iter().for_each(|run| cache.fetch_run(run.content));
         for (content, _) in &self.going[worker] {
@@ -74,16 +77,13 @@ impl Simulation<'_> {
         self.fetch_events(worker, PrefixIndex::fetch);
     }
 
-    /// Who else holds those blocks, and what all know of the request that ends.
+    /// What all know of the request that ends.
     fn fetch_rest(&self, worker: usize) {
-        for (content, _) in &self.going[worker] {
-            self.indexes().for_each(|index| index.fetch_others(*content));
-        }
-        self.fetch_events(worker, PrefixIndex::fetch_others);
         if let Some(sequence) = self.workers[worker].ending() {
             self.caches[self.cache_of(worker)].fetch_leased(&sequence.lease);
             self.source.fetch(sequence.record.id);
-            self.routers.iter().for_each(|router| router.fetch_request(sequence.record.id));
+            self.routers.iter().for_each(|router| router.fetch_active(sequence.prompt()));
+            sequence.output().iter().for_each(|run| self.watch.fetch(run.content));
         }
     }
 

@@ -2,14 +2,14 @@
 //! changes of it down late (`super::worker::lag`).
 
 use super::worker::Sequence;
+use crate::flat_map::FlatMap;
 use crate::prompt::BlockRun;
-use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 /// See the module's documentation.
 #[derive(Default)]
 pub struct Watch {
-    by_run: FxHashMap<u64, SmallVec<[Watcher; 2]>>,
+    by_run: FlatMap<SmallVec<[Watcher; 2]>>,
 }
 
 /// A worker on which blocks of a run come or go.
@@ -24,7 +24,12 @@ pub struct Watcher {
 impl Watch {
     /// From now on, blocks of `content` may come or go.
     pub fn add(&mut self, content: u64, watcher: Watcher) {
-        self.by_run.entry(content).or_default().push(watcher);
+        self.by_run.get_or_insert_with(content, SmallVec::new).push(watcher);
+    }
+
+    /// See `crate::ahead`.
+    pub fn fetch(&self, content: u64) {
+        self.by_run.fetch(content);
     }
 
     /// They do no more.
@@ -53,10 +58,10 @@ impl Watch {
     }
 
     fn remove_if(&mut self, content: u64, is: impl Fn(&Watcher) -> bool) -> Option<Watcher> {
-        let watchers = self.by_run.get_mut(&content)?;
+        let watchers = self.by_run.get_mut(content)?;
         let watcher = watchers.swap_remove(watchers.iter().position(is)?);
         if watchers.is_empty() {
-            self.by_run.remove(&content);
+            self.by_run.remove(content);
         }
         Some(watcher)
     }
@@ -79,6 +84,6 @@ mod tests {
         assert_eq!(watch.take(&run(5)), None);
         watch.remove(7, Watcher { worker: 1, from: 4 });
         watch.remove(8, Watcher { worker: 3, from: 0 });
-        assert!(watch.by_run.is_empty());
+        assert!(watch.by_run.get(7).is_none() && watch.by_run.get(8).is_none());
     }
 }

@@ -254,7 +254,7 @@ impl LoadDriver {
         let output_tokens = length(&turn.output, || name("output"))?;
         let mut segments = turn.prompt;
         segments.extend(turn.output);
-        self.in_flight.get_or_insert(id, key as u32);
+        self.in_flight.get_or_insert_with(id, || key as u32);
         Ok(Request {
             id,
             session: active.session,
@@ -286,8 +286,8 @@ impl Source for LoadDriver {
     }
 
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
-        let key = self.in_flight.get(id).expect("only what was taken completes, and once") as usize;
-        self.in_flight.remove(id);
+        let key = self.in_flight.remove(id).expect("only what was taken completes, and once");
+        let key = key as usize;
         let active = &mut self.active[key];
         let (first, speedup, ready) = (active.first, self.speedup, &mut self.ready);
         active.complete((id - first) as usize, |place, pause| {
@@ -301,9 +301,13 @@ impl Source for LoadDriver {
         session_over
     }
 
+    fn fetch_place(&self, id: RequestId) {
+        self.in_flight.fetch(id);
+    }
+
     fn fetch(&self, id: RequestId) {
         if let Some(key) = self.in_flight.get(id) {
-            fetch(&self.active[key as usize]);
+            fetch(&self.active[*key as usize]);
         }
     }
 }

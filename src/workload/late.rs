@@ -32,6 +32,10 @@ impl Source for Late {
         self.source.on_complete(id, now)
     }
 
+    fn fetch_place(&self, id: RequestId) {
+        self.source.fetch_place(id);
+    }
+
     fn fetch(&self, id: RequestId) {
         self.source.fetch(id);
     }

@@ -38,7 +38,10 @@ pub trait Source: Send {
     /// or to complete, as far as that is known.
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool;
 
-    /// See `crate::ahead`: a request completes soon.
+    /// See `crate::ahead`: a request completes soon; first this, then [`Source::fetch`].
+    fn fetch_place(&self, _id: RequestId) {}
+
+    /// See `crate::ahead`.
     fn fetch(&self, _id: RequestId) {}
 }
 

@@ -6,17 +6,20 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// What everybody may use.
-const VOCABULARY: &[&str] =
-    &["ahead", "error", "hash", "prompt", "request", "rng", "stats", "units"];
+const VOCABULARY: &[&str] = &[
+    "ahead", "error", "flat_map", "hash", "prompt", "request", "rng", "soonest", "stats", "units",
+];
 
 /// A module, and what it may use besides itself and the vocabulary.
 const LAYERS: &[(&str, &[&str])] = &[
     ("ahead", &[]),
     ("error", &[]),
+    ("flat_map", &[]),
     ("hash", &[]),
     ("prompt", &[]),
     ("request", &[]),
     ("rng", &[]),
+    ("soonest", &[]),
     ("stats", &[]),
     ("units", &[]),
     ("scenario", &[]),

@@ -60,6 +60,11 @@ impl Sequence {
         self.private
     }
 
+    /// The runs of its prompt.
+    pub fn prompt(&self) -> &[BlockRun] {
+        &self.runs[..self.prompt_runs as usize]
+    }
+
     /// The runs that its output fills.
     pub fn output(&self) -> &[BlockRun] {
         &self.runs[self.prompt_runs as usize..]
