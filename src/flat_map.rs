@@ -161,7 +161,7 @@ mod tests {
                     2 | 3 => prop_assert_eq!(map.remove(key), naive.remove(&key)),
                     4 => prop_assert_eq!(map.get_mut(key), naive.get_mut(&key)),
                     _ => {
-                        let keep = |held: &mut u32| { *held ^= value; *held % 16 != 0 };
+                        let keep = |held: &mut u32| { *held ^= value; !held.is_multiple_of(16) };
                         map.retain(keep);
                         naive.retain(|_, held| keep(held));
                     }

@@ -7,7 +7,7 @@
 /// So many can be looked at, while there are as many.
 const AHEAD: usize = 8;
 
-/// A list of no more than this is not worth dividing.
+/// A list of twice this is not worth dividing.
 const SHORT: usize = 32;
 
 /// A queue of `T`s, least first; no two are equal.
@@ -33,9 +33,8 @@ impl<T: Ord> Soonest<T> {
         }
         let place = self.list.partition_point(|other| *other > one);
         self.list.insert(place, one);
-        let length = self.length();
-        if self.list.len() > 2 * length {
-            let later = self.list.len() - length;
+        if self.list.len() > 2 * SHORT && self.list.len() > 2 * self.length() {
+            let later = self.list.len() - self.length();
             self.others.extend(self.list.drain(..later));
         }
     }
@@ -64,8 +63,8 @@ impl<T: Ord> Soonest<T> {
         self.list.len() + self.others.len()
     }
 
-    /// How long the list should be: to make it costs as much as to go through the others, to enter
-    /// something as much as to go through the list.
+    /// How long the list should be. The longer, the more rarely all others are gone through to make it
+    /// anew, and the more of it moves when something is entered.
     fn length(&self) -> usize {
         SHORT.max(8 * self.len().isqrt())
     }

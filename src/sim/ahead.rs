@@ -18,7 +18,7 @@ impl Simulation<'_> {
             return;
         }
         let looks = [
-            Self::fetch_rest,
+            Self::fetch_known,
             Self::fetch_runs,
             Self::fetch_requests,
             Self::fetch_lists,
@@ -78,7 +78,7 @@ impl Simulation<'_> {
     }
 
     /// What all know of the request that ends.
-    fn fetch_rest(&self, worker: usize) {
+    fn fetch_known(&self, worker: usize) {
         if let Some(sequence) = self.workers[worker].ending() {
             self.caches[self.cache_of(worker)].fetch_leased(&sequence.lease);
             self.source.fetch(sequence.record.id);

@@ -232,6 +232,7 @@ impl LoadDriver {
         if let Some((id, active)) = soon(0)
             && let Some(turn) = &active.turns[(id - active.first) as usize].turn
         {
+            // Two cache lines: eight segments.
             fetch_at(&turn.prompt, 0);
             fetch_at(&turn.prompt, 4);
             fetch_at(&turn.output, 0);
