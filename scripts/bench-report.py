@@ -94,8 +94,7 @@ def scale(folder, decisions):
         lines.append(
             f"| {int(workers):,} | {int(requests):,} | {spread(rows, 'cpu_s', ' s')} | {each:.1f} us | {peak(rows)} |"
         )
-        repeats = len(rows)
-    # Of the large case; the small one runs more often.
+        repeats = len(rows)  # in the end those of the large case; the small one runs more often
     ratio, asked = "", decision_us(decisions)
     if {4, 1000} <= asked.keys():
         scoring = asked[1000] - asked[4]

@@ -52,6 +52,11 @@ impl<V: Default> FlatMap<V> {
         &mut self.slots[at].1
     }
 
+    /// Keeps `value` for `key`, in place of what there was.
+    pub fn insert(&mut self, key: u64, value: V) {
+        *self.get_or_insert_with(key, V::default) = value;
+    }
+
     /// Takes what is kept for `key`.
     pub fn remove(&mut self, key: u64) -> Option<V> {
         let (mut free, known) = self.find(key);
@@ -143,7 +148,7 @@ mod tests {
         #[test]
         fn agrees_with_a_plain_map(
             spread in 1u64..400, hashed in any::<bool>(),
-            ops in prop::collection::vec((0u64..400, 0u32..6, any::<u32>()), 1..2000),
+            ops in prop::collection::vec((0u64..400, 0u32..7, any::<u32>()), 1..2000),
         ) {
             let mut map = FlatMap::default();
             let mut naive: HashMap<u64, u32> = HashMap::new();
@@ -160,6 +165,10 @@ mod tests {
                     }
                     2 | 3 => prop_assert_eq!(map.remove(key), naive.remove(&key)),
                     4 => prop_assert_eq!(map.get_mut(key), naive.get_mut(&key)),
+                    5 => {
+                        map.insert(key, value);
+                        naive.insert(key, value);
+                    }
                     _ => {
                         let keep = |held: &mut u32| { *held ^= value; !held.is_multiple_of(16) };
                         map.retain(keep);

@@ -170,7 +170,7 @@ impl Pieces {
         } else if next == NONE {
             self.heads.remove(content);
         } else {
-            *self.heads.get_or_insert_with(content, || next) = next;
+            self.heads.insert(content, next);
         }
     }
 

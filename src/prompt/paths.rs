@@ -116,7 +116,7 @@ impl Paths {
         let head = u32::try_from(self.steps.len()).expect("memory ends before numbers do");
         let place = Place { number: self.next, head };
         self.next += 1;
-        self.places.get_or_insert_with(key, || place);
+        self.places.insert(key, place);
         place
     }
 

@@ -182,7 +182,7 @@ impl Frontend {
         }
         let (runs, prompt_runs) = (Arc::clone(runs), request.runs.len());
         let new = InFlight { worker, prefill_tokens, runs, prompt_runs };
-        self.in_flight.get_or_insert_with(request.id, || new);
+        self.in_flight.insert(request.id, new);
     }
 
     /// A request got its first token: its prefill is done.
@@ -221,7 +221,7 @@ impl Frontend {
         }
     }
 
-    /// See `crate::ahead`: whatever is heard of soon.
+    /// The index that follows KV events, if the policy has one.
     pub fn event_index(&self) -> Option<&PrefixIndex> {
         match &self.index {
             Index::Events(index) => Some(index),
@@ -234,7 +234,7 @@ impl Frontend {
         self.in_flight.fetch(id);
     }
 
-    /// See `crate::ahead`: a request for `runs` is routed or completes soon.
+    /// See `crate::ahead`: a request for `runs` completes soon.
     pub fn fetch_active(&self, runs: &[BlockRun]) {
         if self.needs.active_blocks {
             self.active.fetch(runs);
@@ -243,17 +243,16 @@ impl Frontend {
 
     /// See `crate::ahead`: a request for `runs` will be routed soon.
     pub fn fetch_runs(&self, runs: &[BlockRun]) {
-        if let Index::Events(index) = &self.index {
+        if let Some(index) = self.event_index() {
             index.fetch_runs(runs);
         }
+        self.fetch_active(runs);
     }
 
     /// Leading blocks of `runs` the event-fed index believes cached, per worker; `None` where there
     /// is no such index. For tests.
     pub fn believed(&self, runs: &[BlockRun]) -> Option<Vec<u32>> {
-        let Index::Events(index) = &self.index else {
-            return None;
-        };
+        let index = self.event_index()?;
         let mut overlaps = vec![0; self.facts.workers];
         index.overlaps(runs, &mut overlaps);
         Some(overlaps)

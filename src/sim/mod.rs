@@ -250,7 +250,6 @@ impl<'a> Simulation<'a> {
         let (runs, prompt_runs) = self.runs_of(&request.segments, prompt_blocks);
         self.ceiling.fetch(&runs);
         self.routers[self.next_router].fetch_runs(&runs[..prompt_runs]);
-        self.routers[self.next_router].fetch_active(&runs[..prompt_runs]);
         self.truth.fetch_runs(&runs[..prompt_runs]);
         let mut record = RequestRecord::new(&request);
         self.recorder.arrived(request.arrival);

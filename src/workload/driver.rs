@@ -78,7 +78,7 @@ pub struct LoadDriver {
     /// Turns that wait for nothing but their time and, in a closed loop, a slot.
     ready: Soonest<Due>,
     /// Key of the session of each turn that has been taken and has not completed.
-    in_flight: FlatMap<u32>,
+    in_flight: FlatMap<usize>,
     /// Trace times are divided by this; 1 for generated sessions.
     speedup: f64,
     /// Arrival of the last request taken.
@@ -255,7 +255,7 @@ impl LoadDriver {
         let output_tokens = length(&turn.output, || name("output"))?;
         let mut segments = turn.prompt;
         segments.extend(turn.output);
-        self.in_flight.get_or_insert_with(id, || key as u32);
+        self.in_flight.insert(id, key);
         Ok(Request {
             id,
             session: active.session,
@@ -288,7 +288,6 @@ impl Source for LoadDriver {
 
     fn on_complete(&mut self, id: RequestId, now: Nanos) -> bool {
         let key = self.in_flight.remove(id).expect("only what was taken completes, and once");
-        let key = key as usize;
         let active = &mut self.active[key];
         let (first, speedup, ready) = (active.first, self.speedup, &mut self.ready);
         active.complete((id - first) as usize, |place, pause| {
@@ -308,7 +307,7 @@ impl Source for LoadDriver {
 
     fn fetch(&self, id: RequestId) {
         if let Some(key) = self.in_flight.get(id) {
-            fetch(&self.active[*key as usize]);
+            fetch(&self.active[*key]);
         }
     }
 }

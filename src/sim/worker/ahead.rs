@@ -22,7 +22,7 @@ impl Worker {
 
     /// The first requests, and the one that ends next, if it cruises.
     pub fn fetch_requests(&self) {
-        for at in [0, 1, 2, self.cruise.ending().unwrap_or(usize::MAX)] {
+        for at in [0, 1, 2].into_iter().chain(self.cruise.ending()) {
             if let Some(sequence) = self.running.get(at) {
                 fetch(&sequence.lease);
                 fetch(&sequence.runs);
